@@ -1,0 +1,1 @@
+"""Robots and cameras as Toolwright sees them: protocols, joints, the control path."""

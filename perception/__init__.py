@@ -1,0 +1,1 @@
+"""From sensors to the `Scene` that skills, planners and policies read."""

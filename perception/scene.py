@@ -1,0 +1,77 @@
+"""What is on the table and in the hand, as measured: the only picture of the world that planning and skills get.
+
+A `Scene` is a value: it does not change after it was made. Whoever wants to know what happened looks again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from toolwright.hardware.robot import F64
+
+
+@dataclass(frozen=True)
+class SceneObject:
+    """One thing in the scene.
+
+    `size` is the full extent along the object's own axes. `shape` is one of sphere, box, cylinder, capsule, cup, mesh.
+    """
+
+    name: str
+    shape: str
+    pos: F64  # (3,) m, centre, world frame
+    quat: F64  # (4,) w, x, y, z, world frame
+    size: F64  # (3,) m
+    mass: float  # kg
+    fixed: bool
+    opening: float = 0.0  # m, inner diameter of a container's mouth; 0 where it holds nothing
+    color: str = ""
+
+    @property
+    def top(self) -> float:
+        """Height of its highest point above the world origin [m], for an upright object."""
+        return float(self.pos[2] + self.size[2] / 2)
+
+
+@dataclass(frozen=True)
+class HeldTool:
+    """The articulated tool in the hand. The tip frame has z along the limbs, out of the tips, and x along the opening."""
+
+    name: str
+    family: str  # for instance tweezers
+    opening: float  # m between the working tips
+    opening_max: float  # m, widest goal that the hand reaches with this tool
+    pos_palm: F64  # (3,) m, tool frame in the palm frame
+    quat_palm: F64  # (4,) tool frame in the palm frame
+    T_world_tip: F64  # (4, 4) midpoint between the tips
+    angle: float  # rad at the tool's joint
+
+
+@dataclass(frozen=True)
+class Box:
+    """An axis-aligned box in the world frame."""
+
+    lower: F64  # (3,) m
+    upper: F64  # (3,) m
+
+    def contains(self, pos: F64) -> bool:
+        return bool((pos >= self.lower).all() and (pos <= self.upper).all())
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything measured at one moment."""
+
+    stamp: float  # s
+    objects: dict[str, SceneObject]
+    tool: HeldTool | None
+    workspace: Box  # where the tips may go
+    table_height: float  # m
+    notes: tuple[str, ...] = field(default=())  # what perception could not make out, in plain words
+
+
+class Perception(Protocol):
+    """Whatever turns sensors into a scene: privileged state in simulation, a camera on the robot."""
+
+    def look(self) -> Scene: ...
