@@ -1,0 +1,172 @@
+"""The grasp bank: many tools of one family, each with its grasp and settled start states.
+
+`toolwright grasp FAMILY` makes it; training, evaluation and the simulated robot start from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import mujoco
+import numpy as np
+from mujoco.batch import Batch
+
+from toolwright.hardware import rotations
+from toolwright.hardware.robot import F64
+from toolwright.sim import grasp as synthesis
+from toolwright.sim.models.physics import SUBSTEPS
+from toolwright.sim.models.tools import ToolFamily, family
+
+FOLDER = Path(__file__).parent / "grasps"
+_SETTLE = 24  # control steps
+_MOVED, _TURNED = 0.008, 0.25  # m, rad: a tool that settles further away was not held as planned
+_SUNK = 0.001  # m, deepest contact of a settled grasp
+
+
+@dataclass(frozen=True)
+class GraspBank:
+    """V tools of a family with k anchors each. Index 0 is the nominal tool."""
+
+    family: ToolFamily
+    params: tuple[Any, ...]  # V
+    held_out: F64  # (V,) bool
+    pos: F64  # (V, 3) m, mid frame in the palm
+    quat: F64  # (V, 4)
+    angles: F64  # (V, k) rad
+    openings: F64  # (V, k) m
+    q: F64  # (V, k, 16) rad
+    ctrl: F64  # (V, k, 16) rad
+    correction: F64  # (V, 16, 6)
+    start: F64  # (V, k, 24) settled coordinates of hand and tool at each anchor, gravity along the tips
+    down: F64  # (3,) unit, gravity in the palm frame when the nominal tool's tips point down
+
+    def part(self, name: str) -> np.ndarray:
+        """Indices of the tools of the part "train" or "held_out"."""
+        return np.flatnonzero(self.held_out == (name == "held_out"))
+
+    def save(self, path: Path) -> None:
+        """Writes one compressed file."""
+        columns = {key: np.array([asdict(p)[key] for p in self.params]) for key in asdict(self.params[0])}
+        arrays = {key: getattr(self, key) for key in _ARRAYS}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(path, family=self.family.name, **arrays, **{f"param_{k}": v for k, v in columns.items()})
+
+
+_ARRAYS = ("held_out", "pos", "quat", "angles", "openings", "q", "ctrl", "correction", "start", "down")
+
+
+def load(name: str, path: Path | None = None) -> GraspBank:
+    """The bank of a family.
+
+    Raises:
+        FileNotFoundError: none was made yet; says how to.
+    """
+    path = path or FOLDER / f"{name}.npz"
+    if not path.is_file():
+        raise FileNotFoundError(f"no grasps for '{name}' at {path}: make them with `toolwright grasp {name}`")
+    with np.load(path) as file:
+        tool = family(str(file["family"]))
+        columns = {key.removeprefix("param_"): file[key] for key in file.files if key.startswith("param_")}
+        count = len(file["pos"])
+        params = tuple(replace(tool.nominal, **{k: float(v[i]) for k, v in columns.items()}) for i in range(count))
+        return GraspBank(tool, params, **{key: file[key] for key in _ARRAYS})
+
+
+def make(
+    tool: ToolFamily,
+    rng: np.random.Generator,
+    train: int = 192,
+    held_out: int = 96,
+    search: synthesis.SearchConfig = synthesis.SearchConfig(),
+    report: Callable[[str], None] = lambda line: None,
+) -> GraspBank:
+    """Searches a grasp for the nominal tool and fits it to tools of both parts of the family.
+
+    Args:
+        tool: the family.
+        rng: source of randomness.
+        train: tools of the train part.
+        held_out: tools of the held-out part.
+        search: effort of the search.
+        report: called with a line of progress.
+
+    Raises:
+        RuntimeError: no grasp, or too few tools that it holds.
+    """
+    best = synthesis.search(tool, rng, search, report)[0]
+    down = rotations.rotate(best.grasp.quat, np.array([0.0, 0, 1]))
+    parts = {"train": train, "held_out": held_out}
+    kept: list[tuple[Any, synthesis.Grasp, F64, bool]] = _fit(tool, [tool.nominal], best, down, None, False)
+    if not kept:
+        raise RuntimeError(f"the best grasp of {tool.name} does not settle; search longer")
+    for part, wanted in parts.items():
+        found: list[tuple[Any, synthesis.Grasp, F64, bool]] = []
+        for _ in range(12):
+            sampled = [tool.sample(rng, part) for _ in range(2 * wanted)]  # type: ignore[arg-type]
+            found += _fit(tool, sampled, best, down, rng, part == "held_out")
+            report(f"{part}: {min(len(found), wanted)}/{wanted} tools held")
+            if len(found) >= wanted:
+                break
+        else:
+            raise RuntimeError(f"only {len(found)} of {wanted} {part} tools of {tool.name} are held by its best grasp")
+        kept += found[:wanted]
+    grasps = [g for _, g, _, _ in kept]
+    return GraspBank(
+        tool,
+        tuple(p for p, _, _, _ in kept),
+        np.array([out for *_, out in kept]),
+        *(np.stack([getattr(g, key) for g in grasps]) for key in ("pos", "quat", "angles", "openings", "q", "ctrl")),
+        np.stack([g.correction for g in grasps]),
+        np.stack([start for _, _, start, _ in kept]),
+        down,
+    )
+
+
+def _fit(
+    tool: ToolFamily,
+    params: list[Any],
+    best: synthesis.Candidate,
+    down: F64,
+    rng: np.random.Generator | None,
+    held_out: bool,
+) -> list[tuple[Any, synthesis.Grasp, F64, bool]]:
+    """Solves and settles one grasp for many tools; a hand never takes a tool twice in quite the same way, hence `rng`."""
+    n = len(params)
+    pos, quat = np.tile(best.grasp.pos, (n, 1)), np.tile(best.grasp.quat, (n, 1))
+    if rng is not None:
+        pos = pos + rng.normal(0, 0.0015, (n, 3))
+        quat = rotations.multiply(quat, rotations.from_rotvec(rng.normal(0, 0.03, (n, 3))))
+    q0 = np.tile(best.grasp.q[0], (n, 1))
+    grasps, residual = synthesis.solve_grasps(tool, params, pos, quat, q0, np.tile(best.shift, (n, 1)))
+    models = [synthesis.hand_and_tool(tool, p) for p in params]
+    for model in models:
+        model.opt.gravity[:] = 9.81 * down
+    batch = Batch(models[0], n)
+    batch.set_models(models)
+    qpos, ctrl = batch.bind("qpos"), batch.bind("ctrl")
+    starts, good = [], residual < 1e-3
+    for k in range(len(synthesis.ANGLE_SHARES)):
+        batch.reset()
+        qpos[:] = np.stack(
+            [np.concatenate([g.q[k], synthesis.limb_pose(g.pos, g.quat, g.angles[k]), [g.angles[k]]]) for g in grasps]
+        )
+        ctrl[:] = np.stack([g.ctrl[k] for g in grasps])
+        synthesis.fill_history(batch)
+        batch.step(nstep=_SETTLE * SUBSTEPS)
+        at, turn = synthesis.mid_pose(qpos[:, 16:])
+        with np.errstate(invalid="ignore"):
+            good &= np.linalg.norm(at - pos, axis=-1) < _MOVED
+            spun = rotations.to_rotvec(rotations.multiply(turn, rotations.conjugate(quat)))
+            good &= np.linalg.norm(spun, axis=-1) < _TURNED
+        starts.append(qpos.copy())
+        good &= np.array([good[i] and _deepest(batch.get_data(i), models[i]) < _SUNK for i in range(n)])
+    start = np.stack(starts, axis=1)
+    return [(params[i], grasps[i], start[i], held_out) for i in np.flatnonzero(good)]
+
+
+def _deepest(data: mujoco.MjData, model: mujoco.MjModel) -> float:
+    mujoco.mj_forward(model, data)
+    return float(-data.contact.dist.min()) if data.ncon else 0.0
