@@ -1,0 +1,83 @@
+"""Skill code in Monty: a Python interpreter of its own, in a process of its own, that pauses at every call.
+
+The code reaches nothing but the function that answers its calls: no files, no clock to wait on, no modules of the host.
+"""
+
+from __future__ import annotations
+
+import atexit
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import pydantic_monty as monty
+
+from toolwright.policies.outcome import Outcome
+
+MAX_CODE_SECONDS = 2.0  # s of the interpreter's own time in one run; skills do not count
+MAX_MEMORY = 32 * 1024 * 1024  # bytes
+MAX_SUSPENSIONS = 5000
+MAX_PRINT = 64 * 1024  # bytes
+
+LIMITS: monty.ResourceLimits = {
+    "max_feed_duration_secs": MAX_CODE_SECONDS,
+    "max_memory": MAX_MEMORY,
+    "max_suspensions": MAX_SUSPENSIONS,
+    "max_recursion_depth": 100,
+}
+# A sleep in skill code would hold the robot up unseen.
+OS_POLICY: monty.OSPolicy = {"sleep": "zero", "random_start": {"seed": 0}}
+
+HostCall = Callable[[str, tuple[Any, ...], dict[str, Any]], Outcome]
+
+
+class SandboxError(Exception):
+    """Skill code that raised, ran over a limit, or reached for something outside."""
+
+
+@cache
+def pool() -> monty.Monty:
+    """The worker processes of this process, started at first use and ended with it."""
+    workers = monty.Monty(max_processes=2)
+    workers.__enter__()
+    atexit.register(workers.__exit__, None, None, None)
+    return workers
+
+
+def run(code: str, call: HostCall) -> str:
+    """Run skill code, answering each of its calls by `call`.
+
+    An exception from `call` leaves the code where it stands: it can not catch it, and makes no further call.
+
+    Returns:
+        What the code printed.
+
+    Raises:
+        SandboxError: see there.
+        Exception: whatever `call` raised.
+    """
+    printed = monty.CollectString(max_bytes=MAX_PRINT)
+    with pool().checkout(limits=LIMITS, os_policy=OS_POLICY, script_name="skill.py") as session:
+        snapshot = _turn(lambda: session.feed_start(code, print_callback=printed))
+        while not isinstance(snapshot, monty.MontyComplete):
+            snapshot = _turn(_answer(snapshot, call))
+    return printed.output
+
+
+def _answer(snapshot: monty.SyncSnapshot, call: HostCall) -> Callable[[], monty.SyncSnapshot]:
+    if isinstance(snapshot, monty.NameLookupSnapshot):
+        return snapshot.resume  # undefined: a NameError in the code
+    if not isinstance(snapshot, monty.FunctionSnapshot):
+        raise SandboxError("the code waits for something that is no skill")
+    if snapshot.is_os_function or snapshot.object_id is not None:
+        raise SandboxError(f"the code reached outside the sandbox: {snapshot.function_name}")
+    outcome = call(str(snapshot.function_name), snapshot.args, snapshot.kwargs)
+    result = monty.ClassInstance(outcome, eager_attrs="all")
+    return lambda: snapshot.resume({"return_value": result})
+
+
+def _turn(step: Callable[[], monty.SyncSnapshot]) -> monty.SyncSnapshot:
+    try:
+        return step()
+    except monty.MontyError as error:
+        raise SandboxError(str(error)) from error
