@@ -21,10 +21,14 @@ from toolwright.hardware.robot import F64
 from toolwright.sim.models.leap import HandMotors, add_leap
 from toolwright.sim.models.physics import SUBSTEPS, new_spec
 from toolwright.sim.models.tools import ToolFamily, add_tool
+from toolwright.sim.models.tools.family import REACH
+from toolwright.sim.randomize import directions
 
-ANGLE_SHARES = np.array([0.03, 0.5, 0.94])  # of the tool's largest angle: where the fingers are solved
+ANGLE_SHARES = np.array([REACH[0], 0.5, REACH[1]])  # of the tool's largest angle: where the fingers are solved
 CHAINS = {"if": slice(0, 4), "mf": slice(4, 8), "th": slice(12, 16)}
-REST = np.array([0.9, -0.2, 0.6, 0.4] * 2 + [1.5, 0.0, 1.2, 0.8] + [0.8, 0.9, 0.4, 0.9])  # rad; the ring finger tucks in
+REST = np.array(
+    [0.9, -0.2, 0.6, 0.4] * 2 + [1.5, 0.0, 1.2, 0.8] + [0.8, 0.9, 0.4, 0.9]
+)  # rad; the ring finger tucks in
 TIP_RADIUS = 0.0115  # m
 _CLEARANCE = 2e-4  # m between tip and limb when candidates are tested for other contacts
 
@@ -287,7 +291,9 @@ def _free_of_collision(
     xpos, xmat = batch.bind("geom_xpos"), batch.bind("geom_xmat")
     free = np.ones(len(grasps), bool)
     for k in range(len(ANGLE_SHARES)):
-        qpos[:] = np.stack([np.concatenate([g.q[k], limb_pose(g.pos, g.quat, g.angles[k]), [g.angles[k]]]) for g in grasps])
+        qpos[:] = np.stack(
+            [np.concatenate([g.q[k], limb_pose(g.pos, g.quat, g.angles[k]), [g.angles[k]]]) for g in grasps]
+        )
         batch.forward(stage=int(mujoco.mjtStage.mjSTAGE_POS))
         free &= ncon.reshape(-1) == 0
     axis = rotations.rotate(np.stack([g.quat for g in grasps]), np.array([0.0, 0, 1]))
@@ -307,7 +313,7 @@ def _shake(
     """Closes and opens each grasp while gravity turns and forces push: (score, moved [m], turned [rad], range share)."""
     n = len(grasps)
     batch = Batch(model, n)
-    batch.expand("opt.gravity")[:] = _directions(rng, n) * 9.81
+    batch.expand("opt.gravity")[:] = directions(rng, n) * 9.81
     qpos, qvel, ctrl, push = batch.bind("qpos"), batch.bind("qvel"), batch.bind("ctrl"), batch.bind("xfrc_applied")
     table = np.stack([g.ctrl for g in grasps])
     middle = len(ANGLE_SHARES) // 2
@@ -325,12 +331,13 @@ def _shake(
     body = model.body("tool").id
     for step, k in enumerate(sweep):
         ctrl[:] = table[:, k]
-        push[:, body, :3] = _directions(rng, n) * 0.8 if step % 8 < 3 and step > 10 else 0.0
+        push[:, body, :3] = directions(rng, n) * 0.8 if step % 8 < 3 and step > 10 else 0.0
         batch.step(nstep=SUBSTEPS)
         pos, quat = mid_pose(qpos[:, 16:])
         moved = np.maximum(moved, np.linalg.norm(pos - start[0], axis=-1))
         turned = np.maximum(
-            turned, np.linalg.norm(rotations.to_rotvec(rotations.multiply(quat, rotations.conjugate(start[1]))), axis=-1)
+            turned,
+            np.linalg.norm(rotations.to_rotvec(rotations.multiply(quat, rotations.conjugate(start[1]))), axis=-1),
         )
         if step == 39:
             reached[:, 0] = qpos[:, -1]
@@ -340,9 +347,3 @@ def _shake(
     share = (reached[:, 1] - reached[:, 0]) / (angle[2] - angle[0])
     score = np.where(bad, -9.0, np.clip(share, 0, 1) - 20 * moved - turned)
     return [tuple(float(x) for x in row) for row in zip(score, moved, turned, share, strict=True)]  # type: ignore[misc]
-
-
-def _directions(rng: np.random.Generator, n: int) -> F64:
-    """(n, 3) unit vectors, uniform on the sphere."""
-    v = rng.normal(size=(n, 3))
-    return v / np.linalg.norm(v, axis=-1, keepdims=True)

@@ -56,7 +56,9 @@ def add_fr3(spec: mujoco.MjSpec, parent: mujoco.MjsBody, pos: np.ndarray, quat: 
             armature=data["armature"][i],
             frictionloss=data["frictionloss"][i],
         )
-        capsule = body.add_geom(type=mujoco.mjtGeom.mjGEOM_CAPSULE, fromto=fromto, size=[radius, 0, 0], rgba=_WHITE, mass=0)
+        capsule = body.add_geom(
+            type=mujoco.mjtGeom.mjGEOM_CAPSULE, fromto=fromto, size=[radius, 0, 0], rgba=_WHITE, mass=0
+        )
         collide_as_robot(capsule)
         servo = spec.add_actuator(name=link["joint"], target=link["joint"], trntype=mujoco.mjtTrn.mjTRN_JOINT)
         servo.set_to_position(kp=data["kp"][i], kv=data["kv"][i])

@@ -77,7 +77,10 @@ def add_leap(
         chain = [dict(data["finger"][0], pos=data["finger_roots"][finger]["pos"], quat=data["finger_roots"]["quat"])]
         chain += data["finger"][1:]
         _chain(palm, finger + "_", chain, data["tip_capsules"]["finger"], motors, surface)
-    thumb = [dict(link, body=link["body"].removeprefix("th_"), joint=link["joint"].removeprefix("th_")) for link in data["thumb"]]
+    thumb = [
+        dict(link, body=link["body"].removeprefix("th_"), joint=link["joint"].removeprefix("th_"))
+        for link in data["thumb"]
+    ]
     _chain(palm, "th_", thumb, data["tip_capsules"]["thumb"], motors, surface)
     for name, effort in zip(LEAP.names, LEAP.effort, strict=True):
         servo = spec.add_actuator(name=name, target=name, trntype=mujoco.mjtTrn.mjTRN_JOINT)

@@ -1,8 +1,9 @@
 """Objects on the table, built from primitives (and a user's meshes). The body frame is the center of the bounding box.
 
-Contacts of light things need care in MuJoCo: how far a squeezed body sinks in is its acceleration, force over mass, times
-(1 - d) / d, and d is the impedance `solimp`. A bead of 0.04 g between sprung pads sinks by its whole radius at the
-default d of 0.9; with the values below it gives a few tenths of a millimeter. A flat d of 0.9999 let rolling beads jump.
+Contacts of light things need care in MuJoCo: how far a squeezed body sinks in grows with its acceleration, force over
+mass, times (1 - d) / d, where d is the impedance `solimp`. A bead of 0.04 g between sprung pads sinks by its whole
+radius at the default d of 0.9; with the values below it gives a few tenths of a millimeter. A flat d of 0.9999 lets
+rolling beads jump. Inertias are the true ones: a floor under them makes small beads slide where they should roll.
 """
 
 from __future__ import annotations
@@ -28,9 +29,7 @@ class MeshError(ValueError):
     """A mesh file that is missing or cannot be read."""
 
 
-def add_body(
-    spec: mujoco.MjSpec, name: str, pos: np.ndarray, quat: np.ndarray, fixed: bool = False
-) -> mujoco.MjsBody:
+def add_body(spec: mujoco.MjSpec, name: str, pos: np.ndarray, quat: np.ndarray, fixed: bool = False) -> mujoco.MjsBody:
     """A body in the world, with a free joint of the same name unless `fixed`.
 
     Args:
@@ -87,9 +86,7 @@ def add_cylinder(
         friction: sliding coefficient.
         rgba: (4,) in 0..1.
     """
-    geom = body.add_geom(
-        name=body.name, type=mujoco.mjtGeom.mjGEOM_CYLINDER, size=[radius, height / 2, 0], mass=mass
-    )
+    geom = body.add_geom(name=body.name, type=mujoco.mjtGeom.mjGEOM_CYLINDER, size=[radius, height / 2, 0], mass=mass)
     _surface(geom, friction, rgba, rolling=ROLLING * radius)
 
 
@@ -204,9 +201,7 @@ def add_mesh(
     mesh = spec.add_mesh(name=body.name, file=str(Path(file).resolve()), scale=[scale] * 3)
     # Thin or unclosed user meshes have no volume to integrate; their hull has.
     mesh.inertia = mujoco.mjtMeshInertia.mjMESH_INERTIA_CONVEX
-    geom = body.add_geom(
-        name=body.name, type=mujoco.mjtGeom.mjGEOM_MESH, meshname=body.name, pos=-(lower + upper) / 2
-    )
+    geom = body.add_geom(name=body.name, type=mujoco.mjtGeom.mjGEOM_MESH, meshname=body.name, pos=-(lower + upper) / 2)
     if mass is not None:
         geom.mass = mass
     else:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Sequence
 from typing import Any
 
 import mujoco
 import numpy as np
 
-from toolwright.sim.models.tools.family import Contact, Part, ToolError, ToolFamily
+from toolwright.hardware import rotations
+from toolwright.perception.scene import HeldTool
+from toolwright.sim.models.tools.family import REACH, Contact, Part, ToolError, ToolFamily
 
-__all__ = ["TOOLS", "Contact", "Part", "ToolError", "ToolFamily", "add_tool", "family"]
+__all__ = ["TOOLS", "Contact", "Part", "ToolError", "ToolFamily", "add_tool", "family", "held_tool_state"]
 
 
 def _discover() -> dict[str, ToolFamily]:
@@ -38,8 +41,8 @@ def add_tool(
     tool: ToolFamily,
     params: Any,
     name: str,
-    pos: np.ndarray = np.zeros(3),
-    quat: np.ndarray = np.array([1.0, 0, 0, 0]),
+    pos: Sequence[float] = (0.0, 0.0, 0.0),
+    quat: Sequence[float] = (1.0, 0.0, 0.0, 0.0),
 ) -> mujoco.MjsBody:
     """Adds a free tool to the world: body and joints are called `name`, `name_free`, `name_b`, `name_hinge`.
 
@@ -55,3 +58,35 @@ def add_tool(
     body.add_joint(name=f"{name}_free", type=mujoco.mjtJoint.mjJNT_FREE)
     tool.build(body, params, name)
     return body
+
+
+def held_tool_state(
+    model: mujoco.MjModel, data: mujoco.MjData, tool: ToolFamily, params: Any, name: str
+) -> HeldTool:
+    """The true state of a tool, with respect to the palm.
+
+    Args:
+        model: with a body "palm".
+        data: with current kinematics.
+        tool: its family.
+        params: its parameters.
+        name: of its body.
+    """
+    joint = model.joint(f"{name}_hinge")
+    angle = float(data.qpos[joint.qposadr[0]])
+    body, palm = data.body(name), data.body("palm")
+    quat = rotations.multiply(body.xquat, rotations.about_y(angle / 2))
+    tip = np.eye(4)
+    tip[:3, :3] = rotations.rotate(quat, np.eye(3)).T
+    tip[:3, 3] = body.xpos + rotations.rotate(quat, tool.tip(params))
+    inverse = rotations.conjugate(palm.xquat)
+    return HeldTool(
+        name=name,
+        family=tool.name,
+        opening=float(tool.opening(params, angle)),
+        opening_max=float(tool.opening(params, REACH[1] * params.max_angle)),
+        pos_palm=rotations.rotate(inverse, body.xpos - palm.xpos),
+        quat_palm=rotations.multiply(inverse, quat),
+        T_world_tip=tip,
+        angle=angle,
+    )

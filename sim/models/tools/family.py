@@ -10,6 +10,7 @@ import mujoco
 import numpy as np
 
 Part = Literal["train", "held_out"]
+REACH = (0.03, 0.94)  # shares of a tool's largest angle between which the hand works
 
 
 @dataclass(frozen=True)

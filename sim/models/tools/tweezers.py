@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
+from toolwright.sim.models.objects import SOLIMP, SOLREF
 from toolwright.sim.models.physics import collide_as_thing
 from toolwright.sim.models.tools.family import Contact, ToolFamily
 
@@ -59,6 +60,8 @@ def _build(body: mujoco.MjsBody, p: Tweezers, name: str) -> None:
             density=1100.0,
             friction=[p.pad_friction, 0.01, 1e-3],
             condim=6,
+            solref=SOLREF,
+            solimp=SOLIMP,
             priority=2,
             rgba=[0.15, 0.35, 0.75, 1],
         )

@@ -1,0 +1,124 @@
+"""Perception by privilege: the simulation's true state plus declared measurement noise, as a `Scene`.
+
+It stands where camera and segmentation stand on the robot. Nothing of MuJoCo leaves this module.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import mujoco
+import numpy as np
+
+from toolwright.hardware import rotations
+from toolwright.hardware.robot import F64
+from toolwright.perception.scene import Box, HeldTool, Scene, SceneObject
+from toolwright.sim.models import tools
+from toolwright.sim.scene_objects import bounds, opening
+from toolwright.sim.scene_spec import ObjectSpec, SceneSpec, color_name
+
+_FALLEN = 0.02  # m below the table top
+
+
+@dataclass(frozen=True)
+class StateNoise:
+    """Standard deviations of what perception measures, drawn anew at every look. Fixed objects are known exactly."""
+
+    object_pos: float = 0.0005  # m on each axis
+    object_turn: float = 0.01  # rad about each axis
+    tool_pos: float = 0.0005  # m on each axis
+    tool_turn: float = 0.01  # rad about each axis
+    tool_opening: float = 0.0003  # m
+
+
+class SimPerception:
+    """Looks at a simulation. Implements `perception.scene.Perception`.
+
+    Args:
+        model: built from `spec`.
+        data: its state, read at every look.
+        spec: the scene as it was built (drawn, where it has ranges).
+        noise: None measures exactly.
+        rng: for the noise.
+
+    Raises:
+        ValueError: noise without a generator, or the model lacks an object of the scene.
+    """
+
+    def __init__(
+        self,
+        model: mujoco.MjModel,
+        data: mujoco.MjData,
+        spec: SceneSpec,
+        noise: StateNoise | None = StateNoise(),
+        rng: np.random.Generator | None = None,
+    ) -> None:
+        if noise is not None and rng is None:
+            raise ValueError("noise needs a random generator: pass rng")
+        self._model, self._data, self._spec = model, data, spec
+        self._noise = noise or StateNoise(0, 0, 0, 0, 0)
+        self._rng = rng or np.random.default_rng(0)  # multiplied by zeros where there is no noise
+        self._bodies = {name: mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_BODY, name) for name in spec.objects}
+        if missing := [name for name, body in self._bodies.items() if body < 0]:
+            raise ValueError(f"the model has no {missing}: it was built from another scene")
+        workspace = spec.workspace
+        self._workspace = Box(np.array(workspace.lower), np.array(workspace.upper))
+
+    def look(self) -> Scene:
+        """Measures everything once."""
+        objects = {name: self._object(name, obj) for name, obj in self._spec.objects.items()}
+        fallen = [name for name, seen in objects.items() if seen.pos[2] < self._spec.table.height - _FALLEN]
+        return Scene(
+            stamp=float(self._data.time),
+            objects=objects,
+            tool=self._tool(),
+            workspace=self._workspace,
+            table_height=self._spec.table.height,
+            notes=tuple(f"{name} has fallen off the table" for name in fallen),
+        )
+
+    def _object(self, name: str, obj: ObjectSpec) -> SceneObject:
+        body = self._bodies[name]
+        pos, quat = self._pose(body)
+        if not obj.fixed:
+            pos = pos + self._rng.normal(0, self._noise.object_pos, 3)
+            quat = rotations.multiply(rotations.from_rotvec(self._rng.normal(0, self._noise.object_turn, 3)), quat)
+        lower, upper = bounds(obj)
+        return SceneObject(
+            name=name,
+            shape=obj.shape,
+            pos=pos,
+            quat=quat,
+            size=upper - lower,
+            mass=float(self._model.body_subtreemass[body]),
+            fixed=obj.fixed,
+            opening=opening(obj),
+            color=color_name(obj.color) if obj.color else "",
+        )
+
+    def _pose(self, body: int) -> tuple[F64, F64]:
+        """World pose of an object's body; of a free one from its joint, since body poses lag a step behind."""
+        joint = self._model.body_jntadr[body]
+        if joint < 0:
+            return self._data.xpos[body].copy(), self._data.xquat[body].copy()
+        start = self._model.jnt_qposadr[joint]
+        return self._data.qpos[start : start + 3].copy(), self._data.qpos[start + 3 : start + 7].copy()
+
+    def _tool(self) -> HeldTool | None:
+        if self._spec.tool is None or self._spec.tool_name is None:
+            return None
+        family = tools.family(self._spec.tool.family)
+        params = family.params(**self._spec.tool.params)
+        tool = tools.held_tool_state(self._model, self._data, family, params, self._spec.tool_name)
+        turn = rotations.from_rotvec(self._rng.normal(0, self._noise.tool_turn, 3))
+        shift = self._rng.normal(0, self._noise.tool_pos, 3)
+        T_world_tip = tool.T_world_tip.copy()
+        T_world_tip[:3, :3] = rotations.rotate(turn, T_world_tip[:3, :3].T).T
+        T_world_tip[:3, 3] += shift
+        return replace(
+            tool,
+            opening=tool.opening + float(self._rng.normal(0, self._noise.tool_opening)),
+            pos_palm=tool.pos_palm + self._rng.normal(0, self._noise.tool_pos, 3),
+            quat_palm=rotations.multiply(tool.quat_palm, turn),
+            T_world_tip=T_world_tip,
+        )

@@ -1,0 +1,193 @@
+"""From an object's description to its geometry and its bodies in a model."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import mujoco
+import numpy as np
+
+from toolwright.hardware.robot import F64
+from toolwright.sim.models import objects
+from toolwright.sim.models.physics import collide_as_thing, new_spec
+from toolwright.sim.models.tools import add_tool, family
+from toolwright.sim.scene_spec import (
+    DEFAULT_DENSITY,
+    BoxObject,
+    Capsule,
+    Cup,
+    Cylinder,
+    Mesh,
+    ObjectSpec,
+    Sphere,
+    TableSpec,
+    ToolObject,
+    rgb,
+)
+
+TABLE_THICKNESS = 0.04  # m
+TABLE_ABOVE_FLOOR = 0.72  # m
+
+
+def rotation_matrix(obj: ObjectSpec) -> F64:
+    """(3, 3) orientation of an object in the world."""
+    matrix = np.zeros(9)
+    mujoco.mju_quat2Mat(matrix, np.array(obj.rotation))
+    return matrix.reshape(3, 3)
+
+
+def bounds(obj: ObjectSpec) -> tuple[F64, F64]:
+    """Lower and upper corner (3,) [m] of an object's bounding box, in its own axes.
+
+    Raises:
+        MeshError: its mesh cannot be read.
+        ToolError: an unknown tool family or parameter.
+    """
+    match obj:
+        case Sphere():
+            half = np.full(3, obj.radius)
+        case BoxObject():
+            half = np.array(obj.size) / 2
+        case Cylinder() | Capsule():
+            half = np.array([obj.radius, obj.radius, obj.height / 2])
+        case Cup():
+            outer = obj.inner_diameter / 2 + obj.wall
+            half = np.array([outer, outer, obj.height / 2])
+        case Mesh():
+            lower, upper = objects.mesh_bounds(obj.file, obj.scale)
+            half = (upper - lower) / 2
+        case ToolObject():
+            return _tool_bounds(obj.family, tuple(sorted(obj.params.items())))
+    return -half, half
+
+
+def lowest(obj: ObjectSpec) -> float:
+    """Height of an object's lowest point against its `pos` [m], negative; for meshes and tools, of the bounding box."""
+    up = rotation_matrix(obj)[2]  # the world's vertical in the object's axes
+    match obj:
+        case Sphere():
+            return -obj.radius
+        case Cylinder() | Cup():
+            half = bounds(obj)[1]
+            return float(-(abs(up[2]) * half[2] + half[0] * np.sqrt(max(0.0, 1 - up[2] ** 2))))
+        case Capsule():
+            return float(-(abs(up[2]) * (obj.height / 2 - obj.radius) + obj.radius))
+        case _:
+            lower, upper = bounds(obj)
+            return float(np.minimum(up * lower, up * upper).sum())
+
+
+def footprint(obj: ObjectSpec) -> float:
+    """Radius [m] of a vertical cylinder around `pos` that holds the object."""
+    lower, upper = bounds(obj)
+    corners = np.array(np.meshgrid(*zip(lower, upper, strict=True))).reshape(3, -1).T @ rotation_matrix(obj).T
+    radius = float(np.linalg.norm(corners[:, :2], axis=1).max())
+    round_and_upright = isinstance(obj, Cylinder | Capsule | Cup) and abs(rotation_matrix(obj)[2, 2]) > 0.999
+    return float(upper[0]) if isinstance(obj, Sphere) or round_and_upright else radius
+
+
+def position(obj: ObjectSpec, table: TableSpec) -> F64:
+    """(3,) m, the object's `pos` in the world; on the table where the description has no height."""
+    z = obj.pos[2] if len(obj.pos) == 3 else table.height - lowest(obj)
+    return np.array([obj.pos[0], obj.pos[1], z])
+
+
+def opening(obj: ObjectSpec) -> float:
+    """Inner diameter of a container's mouth [m], 0 where it holds nothing."""
+    return obj.inner_diameter if isinstance(obj, Cup) else 0.0
+
+
+def add_object(spec: mujoco.MjSpec, name: str, obj: ObjectSpec, table: TableSpec) -> mujoco.MjsBody:
+    """Adds one object to the world.
+
+    Args:
+        spec: the model to extend.
+        name: of its body, and of its free joint unless it is fixed.
+        obj: its description.
+        table: the table on which it may rest.
+    """
+    pos, quat = position(obj, table), np.array(obj.rotation)
+    if isinstance(obj, ToolObject):
+        tool = family(obj.family)
+        return add_tool(spec, tool, tool.params(**obj.params), name, pos, quat)
+    body = objects.add_body(spec, name, pos, quat, obj.fixed)
+    rgba = np.array([*rgb(obj.color), 1.0])
+    density = obj.density or DEFAULT_DENSITY
+    match obj:
+        case Sphere():
+            mass = obj.mass or density * 4 / 3 * np.pi * obj.radius**3
+            objects.add_sphere(body, obj.radius, mass, obj.friction, rgba)
+        case BoxObject():
+            mass = obj.mass or density * float(np.prod(obj.size))
+            objects.add_box(body, np.array(obj.size), mass, obj.friction, rgba)
+        case Cylinder():
+            mass = obj.mass or density * np.pi * obj.radius**2 * obj.height
+            objects.add_cylinder(body, obj.radius, obj.height, mass, obj.friction, rgba)
+        case Capsule():
+            mass = obj.mass or density * np.pi * obj.radius**2 * (obj.height - 2 / 3 * obj.radius)
+            objects.add_capsule(body, obj.radius, obj.height, mass, obj.friction, rgba)
+        case Cup():
+            mass = obj.mass or density * objects.cup_volume(obj.inner_diameter, obj.height, obj.wall)
+            objects.add_cup(body, obj.inner_diameter, obj.height, obj.wall, mass, obj.friction, rgba)
+        case Mesh():
+            objects.add_mesh(spec, body, obj.file, obj.scale, density, obj.mass, obj.friction, rgba)
+    return body
+
+
+def add_table(spec: mujoco.MjSpec, table: TableSpec) -> None:
+    """Adds the table, its legs and the floor below.
+
+    Args:
+        spec: the model to extend.
+        table: its description.
+    """
+    box, rgba = mujoco.mjtGeom.mjGEOM_BOX, [*rgb(table.color), 1.0]
+    half = np.array([*table.size, TABLE_THICKNESS]) / 2
+    center = np.array([*table.center, table.height - half[2]])
+    top = spec.worldbody.add_geom(name="table", type=box, size=half, pos=center, rgba=rgba)
+    # The greater friction of two geoms counts: torsion and rolling are the objects' own.
+    top.friction = [table.friction, 1e-5, 1e-7]
+    top.solref, top.solimp = objects.SOLREF, objects.SOLIMP
+    floor = spec.worldbody.add_geom(name="floor", type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0, 0, 1])
+    floor.pos = [0, 0, table.height - TABLE_ABOVE_FLOOR]
+    floor.material = "floor" if spec.material("floor") is not None else ""
+    for geom in (top, floor):
+        collide_as_thing(geom)
+    leg_half = np.array([0.02, 0.02, (TABLE_ABOVE_FLOOR - TABLE_THICKNESS) / 2])
+    for x, y in ((-1, -1), (-1, 1), (1, -1), (1, 1)):
+        at = center + [x * (half[0] - 0.05), y * (half[1] - 0.05), -half[2] - leg_half[2]]
+        leg = spec.worldbody.add_geom(type=box, size=leg_half, pos=at, rgba=[0.3, 0.31, 0.33, 1.0])
+        leg.contype = leg.conaffinity = 0
+
+
+def add_pedestal(spec: mujoco.MjSpec, pos: F64, table: TableSpec) -> None:
+    """Adds what an arm's base is seen to stand on. Nothing collides with it.
+
+    Args:
+        spec: the model to extend.
+        pos: (3,) m, of the base.
+        table: gives the floor's height.
+    """
+    floor = table.height - TABLE_ABOVE_FLOOR
+    half = np.array([0.11, 0.11, (pos[2] - floor) / 2])
+    if half[2] > 0:
+        box = spec.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_BOX, size=half, rgba=[0.3, 0.31, 0.33, 1.0])
+        box.pos = np.array([pos[0] - 0.02, pos[1], floor + half[2] - 0.001])
+        box.contype = box.conaffinity = 0
+
+
+@cache
+def _tool_bounds(name: str, params: tuple[tuple[str, float], ...]) -> tuple[F64, F64]:
+    spec = new_spec()
+    tool = family(name)
+    add_tool(spec, tool, tool.params(**dict(params)), "tool")
+    model = spec.compile()
+    data = mujoco.MjData(model)
+    mujoco.mj_kinematics(model, data)
+    lower, upper = np.full(3, np.inf), np.full(3, -np.inf)
+    for geom in range(model.ngeom):
+        center, half = model.geom_aabb[geom, :3], model.geom_aabb[geom, 3:]
+        matrix = data.geom_xmat[geom].reshape(3, 3)
+        middle, reach = data.geom_xpos[geom] + matrix @ center, np.abs(matrix) @ half
+        lower, upper = np.minimum(lower, middle - reach), np.maximum(upper, middle + reach)
+    return lower, upper

@@ -1,0 +1,382 @@
+"""What a scene file may say. The models below are the schema: every field carries its meaning and its unit.
+
+Lengths are full sizes in meters (a box's three edges, a cylinder's whole height), except that round things are given by
+their radius. `pos` is the center of the object's bounding box in the world frame; with two numbers the object rests on
+the table there. World frame: z up, robot base at the origin by default.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+
+import numpy as np
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+from rapidfuzz import process
+
+MAX_OBJECTS = 40
+DEFAULT_DENSITY = 1200.0  # kg/m^3, a filled plastic
+RESERVED_NAMES = ("world", "table", "floor", "workspace", "camera", "overview", "closeup")
+COLORS: dict[str, str] = {
+    "red": "#d43a2f",
+    "orange": "#ee8a2c",
+    "yellow": "#f2c53d",
+    "green": "#3f9e54",
+    "blue": "#2f6fd0",
+    "purple": "#7c4fb8",
+    "pink": "#e47aa5",
+    "brown": "#8a5a3b",
+    "white": "#f1efea",
+    "gray": "#9a9da3",
+    "black": "#2b2d31",
+}
+
+
+class SceneError(ValueError):
+    """A scene that cannot be used: one line for each problem, with file, line, column and field where known."""
+
+
+def suggestion(word: object, known: list[str]) -> str:
+    """The end of a sentence: `; did you mean 'x'?` where one of `known` is close to `word`, else a full stop."""
+    match = process.extractOne(str(word), known, score_cutoff=60)
+    return f"; did you mean '{match[0]}'?" if match else "."
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_unknown_fields(cls, data: Any) -> Any:
+        known = list(cls.model_fields)
+        for key in data if isinstance(data, Mapping) else ():
+            if key not in known:
+                message = f"unknown field{suggestion(key, known)} Known: {', '.join(known)}"
+                raise PydanticCustomError("unknown_field", "{message}", {"key": str(key), "message": message})
+        return data
+
+
+def _color(value: str) -> str:
+    if value not in COLORS and not re.fullmatch(r"#[0-9a-fA-F]{6}", value):
+        raise ValueError(
+            f"'{value}' is not a color{suggestion(value, list(COLORS))} Known: {', '.join(COLORS)}, #rrggbb"
+        )
+    return value
+
+
+def _two_or_three(value: tuple[float, ...]) -> tuple[float, ...]:
+    if len(value) not in (2, 3):
+        raise ValueError(f"must be [x, y] to rest on the table or [x, y, z], has {len(value)} numbers")
+    return value
+
+
+def _unit(value: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    if abs(np.linalg.norm(value) - 1) > 1e-3:
+        raise ValueError(f"must be a unit quaternion [w, x, y, z], its length is {np.linalg.norm(value):.4g}")
+    return value
+
+
+def _pair_to_range(value: Any) -> Any:
+    if isinstance(value, (tuple, list)):
+        if len(value) != 2:
+            raise ValueError(f"must be [low, high], has {len(value)} numbers")
+        return {"low": value[0], "high": value[1]}
+    return value
+
+
+Vec2: TypeAlias = tuple[float, float]
+Vec3: TypeAlias = tuple[float, float, float]
+Quat: TypeAlias = Annotated[tuple[float, float, float, float], AfterValidator(_unit)]
+Color: TypeAlias = Annotated[str, AfterValidator(_color)]
+Length: TypeAlias = Annotated[float, Field(gt=0, le=2)]
+Friction: TypeAlias = Annotated[float, Field(ge=0, le=5)]
+
+
+class _Posed(_Strict):
+    yaw: float | None = Field(None, description="Turn about the vertical [rad]. Give yaw or quat, not both.")
+    quat: Quat | None = Field(None, description="Orientation as a unit quaternion [w, x, y, z].")
+
+    @model_validator(mode="after")
+    def _one_orientation(self) -> _Posed:
+        if self.yaw is not None and self.quat is not None:
+            raise ValueError("has both yaw and quat; give one")
+        return self
+
+    @property
+    def rotation(self) -> tuple[float, float, float, float]:
+        """Orientation as a unit quaternion w, x, y, z."""
+        if self.quat is not None:
+            return self.quat
+        half = (self.yaw or 0.0) / 2
+        return (float(np.cos(half)), 0.0, 0.0, float(np.sin(half)))
+
+
+class RobotSpec(_Posed):
+    """The robot and where it stands."""
+
+    arm: Literal["fr3"] | None = Field("fr3", description="Arm, or null for a hand alone.")
+    hand: Literal["leap"] | None = Field("leap", description="Hand on the arm's flange, or null.")
+    pos: Vec3 = Field((0.0, 0.0, 0.0), description="Base (or palm, where there is no arm), world frame [m].")
+
+
+class HeldToolSpec(_Strict):
+    """A tool that the hand holds from the start."""
+
+    family: str = Field(description="Tool family, for instance tweezers.")
+    params: dict[str, float] = Field(default_factory=dict, description="Parameters that differ from the nominal [SI].")
+    name: str | None = Field(None, description="Name in the scene; the family's name by default.")
+
+
+class WorkspaceSpec(_Strict):
+    """Where tool tips and free objects may be: an axis-aligned box, world frame."""
+
+    lower: Vec3 = Field((0.35, -0.20, 0.0), description="Lower corner [m].")
+    upper: Vec3 = Field((0.60, 0.20, 0.40), description="Upper corner [m].")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> WorkspaceSpec:
+        if not (np.array(self.lower) < np.array(self.upper)).all():
+            raise ValueError(f"lower {list(self.lower)} must be below upper {list(self.upper)} on every axis")
+        return self
+
+
+class TableSpec(_Strict):
+    """The table."""
+
+    height: float = Field(0.0, ge=-2, le=2, description="Height of its top, world frame [m].")
+    center: Vec2 = Field((0.55, 0.0), description="Center of its top, world frame [m].")
+    size: tuple[Length, Length] = Field((0.8, 1.2), description="Full edges along x and y [m].")
+    color: Color = Field("#e0d2bd", description="Palette name or #rrggbb.")
+    friction: Friction = Field(0.6, description="Sliding friction coefficient.")
+
+
+class CameraSpec(_Strict):
+    """The depth camera."""
+
+    preset: Literal["d435"] = Field("d435", description="Sensor whose intrinsics and noise it has.")
+    pos: Vec3 = Field((0.82, 0.0, 0.42), description="Position, world frame [m].")
+    lookat: Vec3 = Field((0.47, 0.0, 0.02), description="Point at the image center, world frame [m].")
+    resolution: tuple[Annotated[int, Field(ge=16, le=1920)], Annotated[int, Field(ge=16, le=1200)]] = Field(
+        (640, 480), description="Width and height [px]."
+    )
+
+    @model_validator(mode="after")
+    def _looks_somewhere(self) -> CameraSpec:
+        if np.linalg.norm(np.subtract(self.lookat, self.pos)) < 1e-6:
+            raise ValueError("pos and lookat are the same point")
+        return self
+
+
+class _Object(_Posed):
+    """What every object has."""
+
+    pos: Annotated[tuple[float, ...], AfterValidator(_two_or_three)] = Field(
+        description="[x, y] to rest on the table, or [x, y, z] of the center, world frame [m]."
+    )
+
+
+class _Solid(_Object):
+    """What every object of one piece has."""
+
+    mass: float | None = Field(None, ge=1e-5, le=50, description="Mass [kg]. Give mass or density, not both.")
+    density: float | None = Field(
+        None, ge=10, le=25000, description=f"Density [kg/m^3], {DEFAULT_DENSITY:g} by default."
+    )
+    friction: Friction = Field(0.6, description="Sliding friction coefficient.")
+    color: Color = Field("gray", description="Palette name or #rrggbb.")
+    fixed: bool = Field(False, description="True: part of the furniture. False: it moves.")
+
+    @model_validator(mode="after")
+    def _one_mass(self) -> _Solid:
+        if self.mass is not None and self.density is not None:
+            raise ValueError("has both mass and density; give one")
+        return self
+
+
+class Sphere(_Solid):
+    """A ball."""
+
+    shape: Literal["sphere"]
+    radius: Length = Field(description="Radius [m].")
+
+
+class BoxObject(_Solid):
+    """A cuboid."""
+
+    shape: Literal["box"]
+    size: tuple[Length, Length, Length] = Field(description="Full edges along its own x, y, z [m].")
+
+
+class Cylinder(_Solid):
+    """An upright cylinder."""
+
+    shape: Literal["cylinder"]
+    radius: Length = Field(description="Radius [m].")
+    height: Length = Field(description="Full height [m].")
+
+
+class Capsule(_Solid):
+    """A cylinder with round caps, along its own z."""
+
+    shape: Literal["capsule"]
+    radius: Length = Field(description="Radius [m].")
+    height: Length = Field(description="Full height, caps included [m].")
+
+    @model_validator(mode="after")
+    def _longer_than_wide(self) -> Capsule:
+        if self.height <= 2 * self.radius:
+            raise ValueError(f"height {self.height} must exceed twice the radius {self.radius}; else use a sphere")
+        return self
+
+
+class Cup(_Solid):
+    """A round container, open at the top."""
+
+    shape: Literal["cup"]
+    inner_diameter: Length = Field(description="Inner diameter of the mouth [m].")
+    height: Length = Field(description="Full height [m].")
+    wall: float = Field(0.003, ge=0.0005, le=0.05, description="Thickness of wall and bottom [m].")
+
+    @model_validator(mode="after")
+    def _has_room(self) -> Cup:
+        if self.height <= 2 * self.wall:
+            raise ValueError(f"height {self.height} must exceed twice the wall {self.wall}")
+        return self
+
+
+class Mesh(_Solid):
+    """A body from a user's file. It collides as its convex hull."""
+
+    shape: Literal["mesh"]
+    file: str = Field(description="Path of an .obj or .stl file, relative to the scene file.")
+    scale: float = Field(1.0, gt=0, le=1000, description="Factor from the file's unit to meters.")
+
+
+class ToolObject(_Object):
+    """An articulated tool lying on its side on the table. `pos` is the origin of its tool frame, at the joint."""
+
+    fixed: ClassVar[bool] = False
+    color: ClassVar[str] = ""
+
+    shape: Literal["tool"]
+    family: str = Field(description="Tool family, for instance tweezers.")
+    params: dict[str, float] = Field(default_factory=dict, description="Parameters that differ from the nominal [SI].")
+
+    @property
+    def rotation(self) -> tuple[float, float, float, float]:
+        """Orientation w, x, y, z. Without a `quat` the tool lies with its limbs flat, then turned by yaw."""
+        if self.quat is not None:
+            return self.quat
+        half, side = (self.yaw or 0.0) / 2, float(np.sqrt(0.5))
+        c, s = float(np.cos(half)), float(np.sin(half))
+        return (c * side, c * side, s * side, s * side)
+
+
+ObjectSpec: TypeAlias = Annotated[
+    Sphere | BoxObject | Cylinder | Capsule | Cup | Mesh | ToolObject, Field(discriminator="shape")
+]
+SHAPES = ("sphere", "box", "cylinder", "capsule", "cup", "mesh", "tool")
+
+
+class Range(_Strict):
+    """An interval to draw from; `[low, high]` is short for a uniform one."""
+
+    low: float = Field(description="Lower end.")
+    high: float = Field(description="Upper end.")
+    log: bool = Field(False, description="True: uniform in the logarithm.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Range:
+        if self.low > self.high:
+            raise ValueError(f"low {self.low} exceeds high {self.high}")
+        if self.log and self.low <= 0:
+            raise ValueError(f"low must be > 0 for a logarithmic draw, is {self.low}")
+        return self
+
+    def draw(self, rng: np.random.Generator) -> float:
+        """One value."""
+        if self.log:
+            return float(np.exp(rng.uniform(np.log(self.low), np.log(self.high))))
+        return float(rng.uniform(self.low, self.high))
+
+
+DrawnRange: TypeAlias = Annotated[Range, BeforeValidator(_pair_to_range)]
+
+
+class Region(_Strict):
+    """A rectangle on the table for the object's center."""
+
+    lower: Vec2 = Field(description="Lower corner, world frame [m].")
+    upper: Vec2 = Field(description="Upper corner, world frame [m].")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Region:
+        if not (np.array(self.lower) <= np.array(self.upper)).all():
+            raise ValueError(f"lower {list(self.lower)} must not exceed upper {list(self.upper)}")
+        return self
+
+
+class ObjectRandomization(_Strict):
+    """What is drawn anew for one object. Sizes need a shape that has them."""
+
+    region: Region | Literal["workspace"] | None = Field(
+        None, description="Where its center may be on the table: a rectangle, or `workspace` for all of it."
+    )
+    yaw: DrawnRange | None = Field(None, description="Turn about the vertical [rad].")
+    radius: DrawnRange | None = Field(None, description="Sphere, cylinder, capsule [m].")
+    height: DrawnRange | None = Field(None, description="Cylinder, capsule, cup [m].")
+    inner_diameter: DrawnRange | None = Field(None, description="Cup [m].")
+    scale: DrawnRange | None = Field(None, description="Mesh.")
+    mass: DrawnRange | None = Field(None, description="Mass [kg].")
+    density: DrawnRange | None = Field(None, description="Density [kg/m^3]; the mass follows the drawn size.")
+    friction: DrawnRange | None = Field(None, description="Sliding friction coefficient.")
+
+    def ranges(self) -> Iterator[tuple[str, Range]]:
+        """The declared ranges by field, in a fixed order."""
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, Range):
+                yield name, value
+
+
+class Randomization(_Strict):
+    """What a new seed changes."""
+
+    separation: float = Field(
+        0.01, ge=0, le=0.5, description="Clear distance kept between two outlines on the table [m]."
+    )
+    objects: dict[str, ObjectRandomization] = Field(default_factory=dict, description="Ranges by object name.")
+
+
+class SceneSpec(_Strict):
+    """A scene: robot, table, camera and objects."""
+
+    name: str = Field(description="Name of the scene.", min_length=1)
+    description: str = Field("", description="What it is for, in a sentence.")
+    robot: RobotSpec = Field(default_factory=RobotSpec, description="The robot and where it stands.")
+    tool: HeldToolSpec | None = Field(None, description="Tool held from the start, or null.")
+    workspace: WorkspaceSpec = Field(default_factory=WorkspaceSpec, description="Where tips and free objects may be.")
+    table: TableSpec = Field(default_factory=TableSpec, description="The table.")
+    camera: CameraSpec = Field(default_factory=CameraSpec, description="The depth camera.")
+    objects: dict[str, ObjectSpec] = Field(default_factory=dict, description="Objects by name.")
+    randomize: Randomization = Field(default_factory=Randomization, description="What a new seed changes.")
+
+    @property
+    def tool_name(self) -> str | None:
+        """Name of the held tool, None where there is none."""
+        return None if self.tool is None else self.tool.name or self.tool.family
+
+
+def color_name(color: str) -> str:
+    """The palette's name for a color; of the nearest one for #rrggbb."""
+    if color in COLORS:
+        return color
+    return min(COLORS, key=lambda name: float(np.linalg.norm(np.subtract(rgb(COLORS[name]), rgb(color)))))
+
+
+def rgb(color: str) -> tuple[float, float, float]:
+    """Red, green, blue in 0..1 of a palette name or #rrggbb."""
+    code = COLORS.get(color, color).removeprefix("#")
+    return (int(code[0:2], 16) / 255, int(code[2:4], 16) / 255, int(code[4:6], 16) / 255)
