@@ -35,7 +35,9 @@ class JointSpec:
         """
         missing = [name for name in names if name not in self.names]
         if missing:
-            raise JointOrderError(f"unknown joints {missing}; this robot has {list(self.names)}: see hardware/joints.py")
+            raise JointOrderError(
+                f"unknown joints {missing}; this robot has {list(self.names)}: see hardware/joints.py"
+            )
         return np.array([self.names.index(name) for name in names], dtype=np.intp)
 
 

@@ -1,0 +1,101 @@
+"""Shipped policies: weights as safetensors, a JSON card beside them, and a numpy forward pass that needs no torch."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolwright.hardware.robot import F64
+
+FOLDER = Path(__file__).parent / "weights"
+
+
+class WeightsError(ValueError):
+    """Weights that are missing, damaged or made for something else."""
+
+
+@dataclass(frozen=True)
+class Actor:
+    """The deterministic actor: scaled goals, two or more ELU layers, a linear head."""
+
+    layers: tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]  # (weight (out, in), bias (out,))
+    goal_scale: float
+    error_scale: float
+    card: dict[str, Any]
+
+    def act(self, observation: F64, achieved: F64, desired: F64) -> F64:
+        """Actions (N, a) in [-1, 1].
+
+        Args:
+            observation: (N, o).
+            achieved: (N, g) in the units of the goal.
+            desired: (N, g).
+        """
+        error = np.clip(self.error_scale * (desired - achieved), -3, 3)
+        x = np.concatenate([observation, self.goal_scale * achieved, self.goal_scale * desired, error], axis=1)
+        for i, (weight, bias) in enumerate(self.layers):
+            x = x @ weight.T + bias
+            if i < len(self.layers) - 1:
+                x = np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
+        return np.clip(x, -1, 1)
+
+
+def save(actor: Actor, folder: Path) -> None:
+    """Writes `policy.safetensors` and `card.json`, each atomically."""
+    from safetensors.numpy import save as encode
+
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {}
+    for i, (weight, bias) in enumerate(actor.layers):
+        tensors[f"{i}.weight"], tensors[f"{i}.bias"] = np.ascontiguousarray(weight), np.ascontiguousarray(bias)
+    card = dict(actor.card, goal_scale=actor.goal_scale, error_scale=actor.error_scale)
+    for name, content in (
+        ("policy.safetensors", encode(tensors)),
+        ("card.json", (json.dumps(card, indent=1) + "\n").encode()),
+    ):
+        temporary = folder / f".{name}.tmp"
+        temporary.write_bytes(content)
+        os.replace(temporary, folder / name)
+
+
+def load(name: str, folder: Path | None = None) -> Actor:
+    """A shipped or trained policy.
+
+    Args:
+        name: for instance "held_tool/tweezers", a folder of the shipped weights.
+        folder: where to look instead.
+
+    Raises:
+        WeightsError: missing or damaged; says what to do.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    folder = folder or FOLDER / name
+    try:
+        card = json.loads((folder / "card.json").read_text())
+        tensors = load_file(folder / "policy.safetensors")
+        count = len(tensors) // 2
+        layers = tuple((tensors[f"{i}.weight"], tensors[f"{i}.bias"]) for i in range(count))
+        return Actor(layers, card["goal_scale"], card["error_scale"], card)
+    except FileNotFoundError as error:
+        raise WeightsError(
+            f"no policy '{name}' in {folder}: train it with `toolwright train {name.split('/')[0]}`"
+        ) from error
+    except (SafetensorError, json.JSONDecodeError, KeyError) as error:
+        raise WeightsError(f"the policy in {folder} is damaged ({error}): restore it or train it anew") from error
+
+
+def from_model(model: Any, card: dict[str, Any]) -> Actor:
+    """The actor of a Stable-Baselines3 PPO model with a `GoalExtractor`."""
+    policy = model.policy
+    modules = [m for m in policy.mlp_extractor.policy_net if hasattr(m, "weight")] + [policy.action_net]
+    layers = tuple((m.weight.detach().numpy().copy(), m.bias.detach().numpy().copy()) for m in modules)
+    extractor = policy.features_extractor
+    return Actor(layers, extractor.goal_scale, extractor.error_scale, card)
