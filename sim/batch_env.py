@@ -33,6 +33,8 @@ class Task(Protocol):
     qvel: F64
     rng: np.random.Generator
 
+    def state(self) -> dict[str, Any]: ...
+    def restore(self, state: dict[str, Any]) -> None: ...
     def reset(self, ids: np.ndarray) -> None: ...
     def act(self, action: F64) -> None: ...
     def sense(self) -> None: ...
@@ -61,6 +63,7 @@ class BatchEnv(VecEnv):
     """
 
     def __init__(self, task: Task, dump: Path = Path("runs/nan")) -> None:
+        self.render_mode = None
         super().__init__(task.n, *_spaces(task))
         self.task, self.dump = task, dump
         self.broken = 0  # worlds reset by the guard so far
@@ -124,6 +127,15 @@ class BatchEnv(VecEnv):
 
     def _observation(self) -> dict[str, np.ndarray]:
         return {key: value.astype(np.float32) for key, value in self.task.observe().items()}
+
+    def state(self) -> dict[str, Any]:
+        """Everything that a resumed run needs to go on as if it had not stopped."""
+        return {"task": self.task.state(), "returns": self._returns.copy(), "broken": self.broken}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Goes back to what `state` returned."""
+        self.task.restore(state["task"])
+        self._returns[:], self.broken = state["returns"], state["broken"]
 
     def close(self) -> None:
         """Nothing to release: the batch goes with the task."""

@@ -24,12 +24,13 @@ from toolwright.sim.models.tools import ToolFamily, add_tool
 from toolwright.sim.models.tools.family import REACH
 from toolwright.sim.randomize import directions
 
-ANGLE_SHARES = np.array([REACH[0], 0.5, REACH[1]])  # of the tool's largest angle: where the fingers are solved
+ANGLE_SHARES = np.array([REACH[0], sum(REACH) / 2, REACH[1]])  # of the tool's largest angle: the anchors
 CHAINS = {"if": slice(0, 4), "mf": slice(4, 8), "th": slice(12, 16)}
 REST = np.array(
     [0.9, -0.2, 0.6, 0.4] * 2 + [1.5, 0.0, 1.2, 0.8] + [0.8, 0.9, 0.4, 0.9]
 )  # rad; the ring finger tucks in
 TIP_RADIUS = 0.0115  # m
+YIELD = 0.03  # rad by which the spring opens a held tool further than the fingers' kinematics say
 _CLEARANCE = 2e-4  # m between tip and limb when candidates are tested for other contacts
 
 
@@ -124,6 +125,11 @@ class GraspSolver:
         return target - point, jac[:, :, CHAINS[finger]]
 
 
+def anchors(params: list[Any]) -> F64:
+    """(n, k) rad: the openings that a synergy is made of."""
+    return np.stack([ANGLE_SHARES * p.max_angle for p in params])
+
+
 def finger_forces(family: ToolFamily, params: Any, angles: F64) -> dict[str, F64]:
     """Normal forces (k,) [N] that hold the spring at `angles` and cancel on the tool as a whole."""
     lever = {c.finger: c.pos[2] for c in family.contacts(params)}
@@ -134,7 +140,13 @@ def finger_forces(family: ToolFamily, params: Any, angles: F64) -> dict[str, F64
 
 
 def solve_grasps(
-    family: ToolFamily, params: list[Any], pos: F64, quat: F64, q0: F64 | None = None, shift: F64 | None = None
+    family: ToolFamily,
+    params: list[Any],
+    pos: F64,
+    quat: F64,
+    q0: F64 | None = None,
+    shift: F64 | None = None,
+    angles: F64 | None = None,
 ) -> tuple[list[Grasp], F64]:
     """Fingers, servo targets and pose correction for n tools at n places in the hand.
 
@@ -145,13 +157,15 @@ def solve_grasps(
         quat: (n, 4).
         q0: (n, 16) rad, where the search starts; the rest posture by default.
         shift: (n, 3) m along the limbs, added to the family's contacts in its order.
+        angles: (n, k) rad, where to solve; by default the anchors, less what tips and servos usually yield.
 
     Returns:
         n grasps and their residuals (n,) [m]; a residual above a millimetre means out of reach.
     """
     n = len(params)
     solver = GraspSolver(n)
-    angles = np.stack([ANGLE_SHARES * p.max_angle for p in params])  # (n, k)
+    if angles is None:
+        angles = anchors(params) - YIELD
     shift = np.zeros((n, 3)) if shift is None else shift
     q = np.tile(REST, (n, 1)) if q0 is None else q0
     qs, ctrls, worst = [], [], np.zeros(n)
@@ -324,7 +338,7 @@ def _shake(
     ctrl[:] = table[:, middle]
     fill_history(batch)
     batch.forward()
-    angle = grasps[0].angles
+    angle = anchors([params])[0]
     sweep = [middle] * 15 + [0] * 25 + [2] * 25 + [middle] * 15
     reached = np.zeros((n, 2))
     moved, turned = np.zeros(n), np.zeros(n)

@@ -36,7 +36,7 @@ class GraspBank:
     pos: F64  # (V, 3) m, mid frame in the palm
     quat: F64  # (V, 4)
     angles: F64  # (V, k) rad
-    openings: F64  # (V, k) m
+    openings: F64  # (V, k) m, at which each anchor settles
     q: F64  # (V, k, 16) rad
     ctrl: F64  # (V, k, 16) rad
     correction: F64  # (V, 16, 6)
@@ -96,12 +96,15 @@ def make(
     Raises:
         RuntimeError: no grasp, or too few tools that it holds.
     """
-    best = synthesis.search(tool, rng, search, report)[0]
-    down = rotations.rotate(best.grasp.quat, np.array([0.0, 0, 1]))
     parts = {"train": train, "held_out": held_out}
-    kept: list[tuple[Any, synthesis.Grasp, F64, bool]] = _fit(tool, [tool.nominal], best, down, None, False)
-    if not kept:
-        raise RuntimeError(f"the best grasp of {tool.name} does not settle; search longer")
+    kept: list[tuple[Any, synthesis.Grasp, F64, bool]] = []
+    for best in synthesis.search(tool, rng, search, report):
+        down = rotations.rotate(best.grasp.quat, np.array([0.0, 0, 1]))
+        kept = _fit(tool, [tool.nominal], best, down, None, False)
+        if kept:
+            break
+    else:
+        raise RuntimeError(f"no grasp of {tool.name} settles as planned; search longer")
     for part, wanted in parts.items():
         found: list[tuple[Any, synthesis.Grasp, F64, bool]] = []
         for _ in range(12):
@@ -139,15 +142,36 @@ def _fit(
     if rng is not None:
         pos = pos + rng.normal(0, 0.0015, (n, 3))
         quat = rotations.multiply(quat, rotations.from_rotvec(rng.normal(0, 0.03, (n, 3))))
-    q0 = np.tile(best.grasp.q[0], (n, 1))
-    grasps, residual = synthesis.solve_grasps(tool, params, pos, quat, q0, np.tile(best.shift, (n, 1)))
+    q0, shift = np.tile(best.grasp.q[0], (n, 1)), np.tile(best.shift, (n, 1))
     models = [synthesis.hand_and_tool(tool, p) for p in params]
     for model in models:
         model.opt.gravity[:] = 9.81 * down
-    batch = Batch(models[0], n)
+    # Twice: the first time shows by how much this tool opens this grasp.
+    grasps, residual = synthesis.solve_grasps(tool, params, pos, quat, q0, shift)
+    start, _ = _settle(models, grasps)
+    aim = np.stack([g.angles for g in grasps])
+    with np.errstate(invalid="ignore"):
+        missed = np.clip(np.nan_to_num(start[..., -1] - synthesis.anchors(params)), -0.05, 0.05)
+    grasps, residual = synthesis.solve_grasps(tool, params, pos, quat, q0, shift, aim - missed)
+    start, sunk = _settle(models, grasps)
+    good = (residual < 1e-3) & (sunk < _SUNK)
+    at, turn = synthesis.mid_pose(start[..., 16:])
+    with np.errstate(invalid="ignore"):
+        good &= (np.linalg.norm(at - pos[:, None], axis=-1) < _MOVED).all(axis=1)
+        spun = rotations.to_rotvec(rotations.multiply(turn, rotations.conjugate(quat)[:, None]))
+        good &= (np.linalg.norm(spun, axis=-1) < _TURNED).all(axis=1)
+    # Fingertips and servos yield a little: an anchor's opening is the one that it really settles at.
+    openings = np.stack([tool.opening(p, s[:, -1]) for p, s in zip(params, start, strict=True)])
+    good &= (np.diff(openings, axis=1) > 0).all(axis=1) & (start[:, -1, -1] < [0.98 * p.max_angle for p in params])
+    return [(params[i], replace(grasps[i], openings=openings[i]), start[i], held_out) for i in np.flatnonzero(good)]
+
+
+def _settle(models: list[mujoco.MjModel], grasps: list[synthesis.Grasp]) -> tuple[F64, F64]:
+    """Settled coordinates (n, k, 24) of each grasp at its anchors, and its deepest contact (n,) [m]."""
+    batch = Batch(models[0], len(models))
     batch.set_models(models)
     qpos, ctrl = batch.bind("qpos"), batch.bind("ctrl")
-    starts, good = [], residual < 1e-3
+    starts, sunk = [], np.zeros(len(models))
     for k in range(len(synthesis.ANGLE_SHARES)):
         batch.reset()
         qpos[:] = np.stack(
@@ -156,15 +180,9 @@ def _fit(
         ctrl[:] = np.stack([g.ctrl[k] for g in grasps])
         synthesis.fill_history(batch)
         batch.step(nstep=_SETTLE * SUBSTEPS)
-        at, turn = synthesis.mid_pose(qpos[:, 16:])
-        with np.errstate(invalid="ignore"):
-            good &= np.linalg.norm(at - pos, axis=-1) < _MOVED
-            spun = rotations.to_rotvec(rotations.multiply(turn, rotations.conjugate(quat)))
-            good &= np.linalg.norm(spun, axis=-1) < _TURNED
         starts.append(qpos.copy())
-        good &= np.array([good[i] and _deepest(batch.get_data(i), models[i]) < _SUNK for i in range(n)])
-    start = np.stack(starts, axis=1)
-    return [(params[i], grasps[i], start[i], held_out) for i in np.flatnonzero(good)]
+        sunk = np.maximum(sunk, [_deepest(batch.get_data(i), model) for i, model in enumerate(models)])
+    return np.stack(starts, axis=1), sunk
 
 
 def _deepest(data: mujoco.MjData, model: mujoco.MjModel) -> float:

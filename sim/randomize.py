@@ -24,9 +24,11 @@ class HeldToolRandomization:
     joint_noise: float  # rad, standard deviation
     # The world
     palm_cone: float  # rad, largest angle between gravity and the direction of the tips; pi: any palm direction
-    push: float  # N, largest force on the tool
+    push: float  # N, largest force on the tool, shared by its limbs
     push_rate: float  # share of control steps in which a push begins
-    load: float  # N m, largest extra torque at the tool's joint, as from a thing between the tips
+    # N m, largest extra torque at the tool's joint, as from a thing between the tips; sets in within the first 3/4 of
+    # an episode, in every second one
+    load: float
     slip: tuple[float, float]  # m, rad: standard deviation of the tool's pose at the start, against the grasp
     # What perception delivers about the tool
     opening_noise: float  # m, standard deviation

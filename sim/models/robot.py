@@ -11,8 +11,8 @@ from toolwright.sim.models.physics import collide_as_robot
 
 # The bracket between flange and hand. It turns the hand sideways, so that tweezers pinched by thumb, index and middle
 # finger lie on the flange's axis and point along it, as a gripper would.
-MOUNT_POS = np.array([-0.102, -0.031, 0.211])  # m, palm in the frame of the last link
-MOUNT_QUAT = np.array([-0.4202, -0.4714, 0.7257, 0.2729])
+MOUNT_POS = np.array([-0.106, -0.033, 0.216])  # m, palm in the frame of the last link
+MOUNT_QUAT = np.array([-0.4392, -0.5194, 0.6406, 0.3562])
 
 
 def add_robot(

@@ -10,6 +10,7 @@ Success: over the last `judged` control steps the opening stayed within `toleran
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -23,7 +24,7 @@ from toolwright.sim.grasp_bank import GraspBank, load
 from toolwright.sim.models.physics import CONTROL_PERIOD
 
 
-@dataclass(frozen=True)
+@dataclass
 class RewardWeights:
     """Weights of the reward terms."""
 
@@ -35,7 +36,7 @@ class RewardWeights:
     dropped: float = 10.0
 
 
-@dataclass(frozen=True)
+@dataclass
 class HeldToolConfig:
     """Everything that defines the task."""
 
@@ -80,7 +81,7 @@ class HeldToolTask:
         self._field = {name: self.batch.expand(name) for name in (*self._variants, *varied)}
         self.qpos, self.qvel, self.ctrl = (self.batch.bind(name) for name in ("qpos", "qvel", "ctrl"))
         self._push, self._load = self.batch.bind("xfrc_applied"), self.batch.bind("qfrc_applied")
-        self._tool = self.model.body("tool").id
+        self._limbs = [self.model.body("tool").id, self.model.body("tool_b").id]
         self._tips = [i for i in range(self.model.ngeom) if self.model.geom(i).name.endswith("_tip")]
 
         k = self.bank.openings.shape[1]
@@ -142,7 +143,7 @@ class HeldToolTask:
         self._delay[ids] = rng.integers(r.delay[0], r.delay[1] + 1, size=n)
         self._push_left[ids] = 0
         self._torque[ids] = rng.uniform(-r.load, r.load, n) * (rng.random(n) < 0.5)
-        self._load_from[ids] = rng.integers(self.horizon, size=n)
+        self._load_from[ids] = rng.integers(self.horizon * 3 // 4, size=n)
         self._push[ids] = 0
         self._load[ids] = 0
         self._within[ids] = 0
@@ -191,7 +192,7 @@ class HeldToolTask:
         self._push_left = np.where(begins, rng.integers(2, 6, self.n), np.maximum(self._push_left - 1, 0))
         fresh = randomize.directions(rng, self.n) * rng.uniform(0, r.push, (self.n, 1))
         self._push_force = np.where(begins[:, None], fresh, self._push_force)
-        self._push[:, self._tool, :3] = self._push_force * (self._push_left > 0)[:, None]
+        self._push[:, self._limbs, :3] = (self._push_force / 2 * (self._push_left > 0)[:, None])[:, None]
         self._load[:, -1] = self._torque * (self.age >= self._load_from)
 
     def sense(self) -> None:
@@ -278,6 +279,28 @@ class HeldToolTask:
             & (info["turned"] < c.turned)
             & (info["dropped"] == 0)
         )
+
+    # -- resuming -----------------------------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the next step depends on: arrays by name, and the generator's state."""
+        arrays = {name: array.copy() for name, array in self._memory().items()}
+        return {"arrays": arrays, "rng": self.rng.bit_generator.state}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Goes back to what `state` returned, for a task of the same configuration and size."""
+        for name, array in self._memory().items():
+            array[...] = state["arrays"][name]
+        self.rng.bit_generator.state = state["rng"]
+
+    def _memory(self) -> dict[str, np.ndarray]:
+        physics = ("qpos", "qvel", "ctrl", "history", "qacc_warmstart", "time", "xfrc_applied", "qfrc_applied")
+        memory = {f"physics.{name}": self.batch.bind(name) for name in physics}
+        memory |= {f"model.{name}": array for name, array in self._field.items()}
+        holders = (self, self.synergy, self._params, self.controller, self.interface, self.interface.controller)
+        for i, holder in enumerate(holders):
+            memory |= {f"{i}.{key}": value for key, value in vars(holder).items() if isinstance(value, np.ndarray)}
+        return memory
 
 
 def _arrays(synergy: Synergy) -> list[F64]:

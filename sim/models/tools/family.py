@@ -10,7 +10,8 @@ import mujoco
 import numpy as np
 
 Part = Literal["train", "held_out"]
-REACH = (0.03, 0.94)  # shares of a tool's largest angle between which the hand works
+# Shares of a tool's largest angle between which the hand works. At the stop the spring no longer holds the tool.
+REACH = (0.02, 0.9)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,58 @@
+"""What happens between two updates: a progress line, checkpoints, evaluations, an orderly stop."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+from stable_baselines3.common.callbacks import BaseCallback
+
+from toolwright.policies import checkpoint
+
+if TYPE_CHECKING:
+    from toolwright.policies.train import Training
+
+
+class Progress(BaseCallback):
+    """Serves one `Training`. Works at the start of each rollout, when model and worlds agree with each other."""
+
+    def __init__(self, training: Training) -> None:
+        super().__init__()
+        self.training = training
+        self.successes: list[bool] = []
+
+    def _on_training_start(self) -> None:
+        self.begun, self.first = time.monotonic(), self.num_timesteps
+        self.saved = self.shown = time.monotonic()
+
+    def _on_rollout_start(self) -> None:
+        training, now = self.training, time.monotonic()
+        every = training.config.evaluate_every
+        done = len(training.curve)
+        if self.num_timesteps >= every * (done + 1):
+            training.evaluate()
+        if now - self.saved > training.config.checkpoint_every:
+            checkpoint.save(training.folder, training.state())
+            self.saved = time.monotonic()
+        if now - self.shown > (1.0 if sys.stderr.isatty() else 15.0):
+            self._show()
+
+    def _on_step(self) -> bool:
+        self.successes += [info["is_success"] for info in self.locals["infos"] if "is_success" in info]
+        return not self.training.stopping
+
+    def _show(self) -> None:
+        now = time.monotonic()
+        rate = (self.num_timesteps - self.first) / (now - self.begun)
+        left = (self.training.config.steps - self.num_timesteps) / max(rate, 1e-9)
+        exploring = f"{np.mean(self.successes):.3f}" if self.successes else "-"
+        end = "\r" if sys.stderr.isatty() else "\n"
+        self.training.show(
+            f"{self.num_timesteps:>9,} steps  {rate:,.0f}/s  {int(left // 60)}:{int(left % 60):02d} left  "
+            f"success while exploring {exploring}   {end}"
+        )
+        self.logger.record("progress/rate", rate)
+        self.successes = []
+        self.shown = now

@@ -1,0 +1,55 @@
+"""What an evaluation reports: counted episodes, an interval, and a cause for every failure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from toolwright.policies.statistics import wilson
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One failed episode."""
+
+    seed: int
+    cause: str
+    measured: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Group:
+    """The episodes of one condition."""
+
+    name: str
+    n: int
+    successes: int
+    measured: dict[str, float] = field(default_factory=dict)  # for instance the share of dropped tools
+
+    @property
+    def success_rate(self) -> float:
+        return self.successes / self.n
+
+    @property
+    def interval_95(self) -> tuple[float, float]:
+        """Wilson interval of the success rate."""
+        return wilson(self.successes, self.n)
+
+
+@dataclass(frozen=True)
+class EvalReport:
+    """A whole evaluation. `passed` says whether every target that it declares was reached."""
+
+    n: int
+    successes: int
+    target: float
+    failures: tuple[Failure, ...]
+    groups: tuple[Group, ...] = ()
+
+    @property
+    def success_rate(self) -> float:
+        return self.successes / self.n
+
+    @property
+    def interval_95(self) -> tuple[float, float]:
+        """Wilson interval of the success rate."""
+        return wilson(self.successes, self.n)
