@@ -37,11 +37,12 @@ class Group:
 
 @dataclass(frozen=True)
 class EvalReport:
-    """A whole evaluation. `passed` says whether every target that it declares was reached."""
+    """A whole evaluation."""
 
     n: int
     successes: int
     target: float
+    passed: bool  # every target was reached, those of the groups too
     failures: tuple[Failure, ...]
     groups: tuple[Group, ...] = ()
 

@@ -56,7 +56,7 @@ class ToolLoop:
         self._objects: dict[str, F64] = {}
         self._ticks = 0
         self.begun = False
-        self.q_arm = np.zeros(len(FR3))  # rad, commanded
+        self.q_arm = self._q_seen = np.zeros(len(FR3))  # rad, commanded, and measured at the last look
         self.goal = self.final_goal = 0.0  # m, opening: now, and where the ramp ends
         self.opening = 0.0  # m, filtered
         self.T_palm_tip = np.eye(4)  # filtered
@@ -71,7 +71,7 @@ class ToolLoop:
         if self.begun:
             return
         state = self.robot.read()
-        self.q_arm = state.q[self._arm].copy()
+        self.q_arm = self._q_seen = state.q[self._arm].copy()
         T_palm_world = np.linalg.inv(self.motion.palm(self.q_arm))
         looks = [self.perception.look() for _ in range(_FIRST_LOOKS)]
         tools = [scene.tool for scene in looks if scene.tool is not None]
@@ -115,8 +115,8 @@ class ToolLoop:
         return replace(self.scene.objects[name], pos=self._objects[name])
 
     def tips(self) -> F64:
-        """Pose (4, 4) of the tips in the world, through measured arm joints and the filtered tool in the hand."""
-        return self.motion.palm(self.robot.read().q[self._arm]) @ self.T_palm_tip
+        """Pose (4, 4) of the tips at the last look, through measured arm joints and the filtered tool in the hand."""
+        return self.motion.palm(self._q_seen) @ self.T_palm_tip
 
     def commanded_tips(self) -> F64:
         """Pose (4, 4) of the tips where the commanded arm joints bring them."""
@@ -207,7 +207,8 @@ class ToolLoop:
         away, turned = float(np.linalg.norm(moved[:3])), float(np.linalg.norm(moved[3:]))
         if away > _LOST[0] or turned > _LOST[1]:
             raise Trouble("tool dropped", f"the tool is {away * 1e3:.0f} mm and {turned:.1f} rad from where it was held")
-        T_palm_world = np.linalg.inv(self.motion.palm(self.robot.read().q[self._arm]))
+        self._q_seen = self.robot.read().q[self._arm]
+        T_palm_world = np.linalg.inv(self.motion.palm(self._q_seen))
         self.T_palm_tip = _rigid((1 - _FORGET) * self.T_palm_tip + _FORGET * (T_palm_world @ scene.tool.T_world_tip))
         self.opening += _FORGET * (scene.tool.opening - self.opening)
         for name, item in scene.objects.items():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,11 @@ class GraspBank:
     correction: F64  # (V, 16, 6)
     start: F64  # (V, k, 24) settled coordinates of hand and tool at each anchor, gravity along the tips
     down: F64  # (3,) unit, gravity in the palm frame when the nominal tool's tips point down
+
+    @cached_property
+    def models(self) -> tuple[mujoco.MjModel, ...]:
+        """V compiled models of the hand with each tool."""
+        return tuple(synthesis.hand_and_tool(self.family, params) for params in self.params)
 
     def part(self, name: str) -> np.ndarray:
         """Indices of the tools of the part "train" or "held_out"."""

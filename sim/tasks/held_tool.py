@@ -9,6 +9,7 @@ Success: over the last `judged` control steps the opening stayed within `toleran
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -66,8 +67,8 @@ class HeldToolTask:
         self.bank = bank or load(config.tool)
         self.random = randomize.LEVELS[config.level]
         self.choices = self.bank.part(config.part)
-        models = [grasp.hand_and_tool(self.bank.family, self.bank.params[i]) for i in self.choices]
-        self.model = models[0]
+        models = [self.bank.models[i] for i in self.choices]
+        self.model = copy(models[0])
         # A blown-up world must stay visible to the guard of the environment.
         self.model.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
         self.batch = Batch(self.model, n, nthread)

@@ -1,0 +1,61 @@
+"""Run many episodes and count the successes.
+
+WHAT is one of:
+  pick       whole runs: a sentence, a random bead, the cup
+  held_tool  the hand alone: a tool in it brought to a commanded opening
+
+The result is the success rate with its 95 % Wilson interval, and every failure
+with its cause. The same seed gives the same episodes. The exit code is 1 if the
+rate is below the target.
+
+Examples:
+  toolwright eval pick --episodes 20
+  toolwright eval held_tool --episodes 1000 --seed 1 --json runs/held_tool.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from typing import TYPE_CHECKING
+
+from toolwright.launch.parser import Parser, add_json, add_seed, one_of, positive, rate
+
+if TYPE_CHECKING:
+    from toolwright.launch.results import EvalResult
+
+USAGE = "WHAT [options]"
+EVALUATIONS = ("pick", "held_tool")
+
+
+def add_arguments(parser: Parser) -> None:
+    parser.add_argument("what", metavar="WHAT", type=one_of(*EVALUATIONS), help=" or ".join(EVALUATIONS))
+    parser.add_argument("--episodes", metavar="N", type=positive, help="how many (default: pick 200, held_tool 1000)")
+    add_seed(parser)
+    parser.add_argument(
+        "--target", metavar="RATE", type=rate, help="success rate to reach (default: what the README claims)"
+    )
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> EvalResult:
+    from toolwright.launch.console import console, percent, table
+    from toolwright.launch.results import EvalResult, plain
+    from toolwright.policies import evaluate
+
+    asked = {"episodes": args.episodes, "target": args.target}
+    report = getattr(evaluate, args.what)(
+        seed=args.seed, **{name: value for name, value in asked.items() if value is not None}
+    )
+    result = EvalResult(task=args.what, **plain(dataclasses.asdict(report)))
+
+    out = console(args)
+    if result.failures:
+        out.print(table(failure.model_dump() for failure in result.failures))
+    for group in result.groups:
+        out.print(f"{group.name}: {percent(group.success_rate, group.interval_95, group.n)}")
+    verdict = "reached" if result.exit_code == 0 else "missed"
+    out.print(
+        f"success: {percent(result.success_rate, result.interval_95, result.n)}; target {result.target:.1%} {verdict}"
+    )
+    return result

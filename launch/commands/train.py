@@ -1,0 +1,50 @@
+"""Train a policy, or go on with a training that was stopped.
+
+Checkpoints, TensorBoard files and videos go into a folder under runs/. A
+training that was killed, at whatever moment, goes on with --resume as if it
+had not been.
+
+Examples:
+  toolwright train held_tool --demo
+  toolwright train held_tool seed=3 envs=512
+  toolwright train held_tool --resume
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from toolwright.launch.errors import UserError
+from toolwright.launch.parser import Parser, add_json
+
+if TYPE_CHECKING:
+    from toolwright.launch.results import TrainResult
+
+USAGE = "TASK [OVERRIDES ...] [options]"
+
+
+def add_arguments(parser: Parser) -> None:
+    parser.add_argument("task", metavar="TASK", help="a task from 'list tasks'")
+    parser.add_argument(
+        "overrides",
+        metavar="OVERRIDES",
+        nargs="*",
+        default=[],
+        help="name=value: replaces a value of the configuration",
+    )
+    parser.add_argument("--resume", action="store_true", help="go on with the latest training of this task")
+    parser.add_argument("--demo", action="store_true", help="a short training of a few minutes, with a live curve")
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> TrainResult:
+    from toolwright.launch.results import TrainResult, plain
+
+    for override in args.overrides:
+        if "=" not in override and not override.startswith("~"):
+            raise UserError(f"'{override}' is no override; write name=value, for instance seed=3")
+
+    from toolwright.policies import train
+
+    return TrainResult(**plain(train.main(args.task, args.overrides, resume=args.resume, demo=args.demo)))

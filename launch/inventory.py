@@ -1,0 +1,65 @@
+"""What `toolwright list` shows: each function returns one kind as plain rows."""
+
+from __future__ import annotations
+
+import ast
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+Row = dict[str, Any]
+
+
+def tools() -> list[Row]:
+    """Families of tools."""
+    from toolwright.sim.models.tools import TOOLS
+
+    return [{"name": tool.name, "job": tool.job, "summary": tool.summary} for tool in TOOLS.values()]
+
+
+def scenes() -> list[Row]:
+    """Shipped scene files."""
+    from toolwright.sim.scene_file import shipped_scenes
+
+    return [{"name": name, "summary": _first_line(description)} for name, description in shipped_scenes().items()]
+
+
+def tasks() -> list[Row]:
+    """Training tasks: the modules of `toolwright.sim.tasks`, by the first line of their docstrings."""
+    rows = []
+    for file in sorted(Path(str(files("toolwright.sim.tasks"))).glob("[!_]*.py")):
+        doc = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))
+        rows.append({"name": file.stem, "summary": _first_line(doc).removeprefix("Task: ")})
+    return rows
+
+
+def skills() -> list[Row]:
+    """Skills that code may call, with their signatures."""
+    from toolwright.llm_planner.skills import SKILLS
+
+    return [{"signature": skill.signature, "summary": skill.summary} for skill in SKILLS]
+
+
+def weights() -> list[Row]:
+    """Shipped policies, by their cards."""
+    folder = Path(str(files("toolwright.policies"))) / "weights"
+    rows = []
+    for file in sorted(folder.rglob("card.json")):
+        card = json.loads(file.read_text(encoding="utf-8"))
+        name = file.parent.relative_to(folder).as_posix()
+        rows.append({"name": name, "steps": card.get("steps"), "seed": card.get("seed")})
+    return rows
+
+
+def robots() -> list[Row]:
+    """Robots that have a joint spec."""
+    from toolwright.hardware import joints
+    from toolwright.hardware.robot import JointSpec
+
+    specs = {name: spec for name, spec in vars(joints).items() if isinstance(spec, JointSpec)}
+    return [{"name": name.lower(), "joints": len(spec), "names": list(spec.names)} for name, spec in specs.items()]
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "").strip().split("\n")[0].rstrip(".")

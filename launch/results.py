@@ -1,0 +1,239 @@
+"""What `--json FILE` writes: one model per command. `toolwright list schema` prints the JSON schema of all of them."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
+
+from toolwright.launch.errors import FAILED, INTERRUPTED, WRONG_USE, UserError
+from toolwright.llm_planner.record import RunRecord
+from toolwright.policies.revision import revision
+
+Interval = tuple[float, float]
+
+
+class Record(BaseModel):
+    """Base of everything that is written: unknown fields are an error, so that the schema stays true."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Result(Record):
+    """The fields that every result has; the command line fills in all but `command`."""
+
+    command: str
+    version: str = Field(default="", description="of Toolwright")
+    revision: str | None = Field(
+        default=None, description="git revision, with '+' after local changes; null outside git"
+    )
+    seed: int | None = Field(default=None, description="of all randomness; null where there is none")
+    seconds: float = Field(default=0.0, description="s of wall-clock time that the command took")
+
+    @property
+    def exit_code(self) -> int:
+        return 0
+
+
+class DoResult(Result, RunRecord):
+    """`toolwright do`: the record of one sentence, carried out or refused."""
+
+    command: Literal["do"] = "do"
+    scene: str
+    video: str | None = None
+
+    @property
+    def exit_code(self) -> int:
+        return {"done": 0, "refused": WRONG_USE, "stopped": INTERRUPTED}.get(self.status, FAILED)
+
+
+class Failure(Record):
+    """One failed episode."""
+
+    seed: int
+    cause: str
+    measured: dict[str, float] = {}
+
+
+class Group(Record):
+    """The episodes of one condition, for instance hard randomization, one tool, or the baseline."""
+
+    name: str
+    n: int
+    successes: int
+    success_rate: float
+    interval_95: Interval = Field(description="Wilson interval of the success rate")
+    measured: dict[str, float] = Field(default={}, description="further measurements, for instance the drop rate")
+
+
+class EvalResult(Result):
+    """`toolwright eval`: many episodes, counted."""
+
+    command: Literal["eval"] = "eval"
+    task: str
+    n: int
+    successes: int
+    success_rate: float
+    interval_95: Interval = Field(description="Wilson interval of the success rate")
+    target: float = Field(description="the success rate to reach")
+    passed: bool = Field(description="every target was reached; if not, the command exits with 1")
+    groups: list[Group] = Field(default=[], description="the same by condition; baselines stand here too")
+    failures: list[Failure]
+
+    @property
+    def exit_code(self) -> int:
+        return 0 if self.passed else FAILED
+
+
+class BenchResult(Result):
+    """`toolwright bench throughput`: control steps per second of all worlds together."""
+
+    command: Literal["bench"] = "bench"
+    benchmark: str
+    envs: int
+    rate: float = Field(description="control steps/s of the batched environment")
+    physics_rate: float = Field(description="control steps/s of the physics alone, measured in the same run")
+    ratio_to_physics: float
+    subproc_rate: float = Field(description="control steps/s of SubprocVecEnv")
+    dummy_rate: float = Field(description="control steps/s of DummyVecEnv")
+
+
+class TrainResult(Result):
+    """`toolwright train`."""
+
+    command: Literal["train"] = "train"
+    task: str
+    steps: int = Field(description="environment steps since the start of the training, resumes included")
+    success_rate: float | None = None
+    folder: str = Field(description="with checkpoints, TensorBoard files and videos")
+
+
+class GraspResult(Result):
+    """`toolwright grasp`: grasps found for a family of tools."""
+
+    command: Literal["grasp"] = "grasp"
+    family: str
+    n: int = Field(description="perturbed tests of the best grasp")
+    held: int
+    success_rate: float
+    interval_95: Interval
+    file: str | None = Field(default=None, description="where the grasp was written")
+
+
+class ListResult(Result):
+    """`toolwright list`."""
+
+    command: Literal["list"] = "list"
+    kind: str
+    count: int
+    items: list[dict[str, JsonValue]]
+
+
+class Check(Record):
+    """One line of `toolwright doctor`."""
+
+    name: str
+    state: Literal["ok", "missing", "missing (optional)"]
+    detail: str
+    hint: str = Field(default="", description="how to get it")
+
+
+class DoctorResult(Result):
+    """`toolwright doctor`."""
+
+    command: Literal["doctor"] = "doctor"
+    success: bool = Field(description="nothing required is missing")
+    checks: list[Check]
+
+    @property
+    def exit_code(self) -> int:
+        return 0 if self.success else FAILED
+
+
+AnyResult = DoResult | EvalResult | BenchResult | TrainResult | GraspResult | ListResult | DoctorResult
+RESULTS: tuple[type[Result], ...] = get_args(AnyResult)
+
+
+def schema() -> dict[str, Any]:
+    """JSON schema of every result; the field `command` tells which one a file holds."""
+    adapter: TypeAdapter[AnyResult] = TypeAdapter(Annotated[AnyResult, Field(discriminator="command")])
+    return adapter.json_schema(mode="serialization")
+
+
+def plain(value: Any) -> Any:
+    """The value with arrays as lists and NumPy scalars as numbers, ready for a model above."""
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+class Clock:
+    """Measures wall-clock time: `seconds` after the `with` block."""
+
+    seconds = 0.0
+
+    def __enter__(self) -> Clock:
+        self._start = time.monotonic()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds = time.monotonic() - self._start
+
+
+def complete(result: Result, seed: int | None, seconds: float) -> Result:
+    """The result with the common fields filled in."""
+    common = {
+        "version": version("toolwright"),
+        "revision": revision(),
+        "seed": result.seed if seed is None else seed,
+        "seconds": round(seconds, 3),
+    }
+    return result.model_copy(update=common)
+
+
+def check_writable(*paths: str | None) -> None:
+    """Makes the folders of these output files and tries to write there, before the long work starts.
+
+    Raises:
+        UserError: a file cannot be written.
+    """
+    for path in paths:
+        if not path or path == "-" or Path(path).is_char_device() or Path(path).is_fifo():
+            continue
+        if Path(path).is_dir():
+            raise UserError(f"cannot write {path}: it is a folder")
+        try:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=Path(path).parent):
+                pass
+        except OSError as error:
+            raise UserError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from error
+
+
+def write(result: Result, path: str) -> None:
+    """Writes the result as JSON to a file, whole or not at all, or to standard output for '-'."""
+    text = result.model_dump_json(indent=2) + "\n"
+    if path == "-":
+        print(text, end="")
+        return
+    target = Path(path).resolve()
+    if target.exists() and not target.is_file():  # a device or a pipe must not be replaced
+        target.write_text(text, encoding="utf-8")
+        return
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)

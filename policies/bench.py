@@ -1,0 +1,121 @@
+"""How fast the batched environment is, beside the physics alone and beside what one would pick instead."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from toolwright.hardware.robot import F64
+from toolwright.sim.batch_env import BatchEnv, SingleEnv
+from toolwright.sim.grasp_bank import GraspBank
+from toolwright.sim.models.physics import SUBSTEPS
+from toolwright.sim.tasks.held_tool import HeldToolConfig, HeldToolTask
+
+_PEERS = 8  # environments of the vectorized peers
+_PEER_STEPS = 60
+_DRIVEN = ("ctrl", "xfrc_applied", "qfrc_applied")
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """Control steps per second of all worlds together, measured in one run."""
+
+    envs: int
+    rate: float
+    physics_rate: float
+    subproc_rate: float
+    dummy_rate: float
+
+    @property
+    def ratio_to_physics(self) -> float:
+        return self.rate / self.physics_rate
+
+
+def throughput(
+    envs: int = 256, seed: int = 0, rounds: int = 4, report: Callable[[str], None] = lambda line: None
+) -> Throughput:
+    """Steps the held-tool task through whole episodes, then repeats exactly the same physics without the environment.
+
+    Args:
+        envs: worlds of the batch.
+        seed: of the episodes.
+        rounds: episodes of each world; environment and physics alternate, so that a busy machine slows down both.
+        report: called with a line of progress.
+    """
+    task = HeldToolTask(HeldToolConfig(), envs, np.random.default_rng(seed))
+    env = BatchEnv(task, Path("runs/nan"))
+    actions = np.random.default_rng(seed + 1).uniform(-0.1, 0.1, (task.horizon, envs, task.actions))
+    spent = {"env": 0.0, "physics": 0.0}
+    for i in range(rounds + 1):  # the first round warms up
+        env.reset()
+        before = task.state()
+        record: list[dict[str, F64]] = []
+        took = _environment(env, actions, record)
+        after = task.state()
+        task.restore(before)
+        alone = _physics(task, record)
+        task.restore(after)
+        if i:
+            spent["env"] += took
+            spent["physics"] += alone
+            report(f"round {i}/{rounds}: environment {envs * len(actions) / took:,.0f}/s, physics {envs * len(actions) / alone:,.0f}/s")
+    steps = envs * len(actions) * rounds
+    subproc, dummy = _peers(task.bank, report)
+    return Throughput(envs, steps / spent["env"], steps / spent["physics"], subproc, dummy)
+
+
+def _environment(env: BatchEnv, actions: F64, record: list[dict[str, F64]]) -> float:
+    """Seconds that whole steps took; writes down what drove the physics."""
+    batch, took = env.task.batch, 0.0
+    for action in actions:
+        start = time.perf_counter()
+        env.step(action)
+        took += time.perf_counter() - start
+        record.append({name: batch.bind(name).copy() for name in _DRIVEN})
+    return took
+
+
+def _physics(task: HeldToolTask, record: list[dict[str, F64]]) -> float:
+    batch, took = task.batch, 0.0
+    for driven in record:
+        for name, values in driven.items():
+            batch.bind(name)[:] = values
+        start = time.perf_counter()
+        batch.step(nstep=SUBSTEPS)
+        took += time.perf_counter() - start
+    return took
+
+
+def _peers(bank: GraspBank, report: Callable[[str], None]) -> tuple[float, float]:
+    """Rates of `SubprocVecEnv` and `DummyVecEnv` over single environments of the same task."""
+    from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
+
+    def rate(vector: VecEnv) -> float:
+        vector.reset()
+        still = np.zeros((_PEERS, *vector.action_space.shape))
+        for _ in range(5):
+            vector.step(still)
+        start = time.perf_counter()
+        for _ in range(_PEER_STEPS):
+            vector.step(still)
+        took = time.perf_counter() - start
+        vector.close()
+        return _PEERS * _PEER_STEPS / took
+
+    report(f"SubprocVecEnv and DummyVecEnv with {_PEERS} environments each")
+    subproc = rate(SubprocVecEnv([_Make(i) for i in range(_PEERS)], start_method="spawn"))
+    dummy = rate(DummyVecEnv([_Make(i, bank) for i in range(_PEERS)]))
+    return subproc, dummy
+
+
+@dataclass(frozen=True)
+class _Make:
+    seed: int
+    bank: GraspBank | None = None
+
+    def __call__(self) -> SingleEnv:
+        return SingleEnv(HeldToolTask(HeldToolConfig(), 1, np.random.default_rng(self.seed), 1, self.bank))

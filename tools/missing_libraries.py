@@ -1,0 +1,21 @@
+"""Prints the Debian packages that drawing without a display still needs, or nothing.
+
+Standard library only: `setup.sh` runs this before any package is installed.
+"""
+
+import ctypes
+
+
+def loads(library: str) -> bool:
+    """True where the shared library is installed."""
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
+
+
+# EGL makes the context, but the drawing calls are in libOpenGL or libGL. OSMesa has both.
+egl = loads("libEGL.so.1") and (loads("libOpenGL.so.0") or loads("libGL.so.1"))
+if not egl and not loads("libOSMesa.so.8"):
+    print("libegl1", "libgl1")
