@@ -34,12 +34,12 @@ def test_eval_fails_where_a_target_was_missed(passed, code):
 
 def test_a_field_that_the_schema_does_not_know_is_an_error():
     with pytest.raises(ValidationError, match="surprise"):
-        EvalResult(**RATES, target=0.9, surprise=1)
+        EvalResult(**RATES, target=0.9, passed=True, surprise=1)
 
 
 def test_every_result_reads_back_through_the_schema(tmp_path):
     file = tmp_path / "result.json"
-    results.write(results.complete(EvalResult(**RATES, target=0.9), seed=7, seconds=1.5), str(file))
+    results.write(results.complete(EvalResult(**RATES, target=0.9, passed=True), seed=7, seconds=1.5), str(file))
     read = TypeAdapter(AnyResult).validate_json(file.read_text())
     assert isinstance(read, EvalResult)
     assert (read.seed, read.seconds, read.interval_95) == (7, 1.5, (0.85, 0.93))
