@@ -50,7 +50,7 @@ def to_rotvec(q: F64) -> F64:
     return np.where(sine > 1e-9, q[..., 1:] / np.maximum(sine, 1e-9) * angle, 2 * q[..., 1:])
 
 
-def about_y(angle: F64) -> F64:
+def about_y(angle: F64 | float) -> F64:
     """Quaternions that turn by `angle` (...) [rad] about y."""
     half = np.asarray(angle, dtype=np.float64) / 2
     zero = np.zeros_like(half)

@@ -21,6 +21,15 @@ _DRIVEN = ("ctrl", "xfrc_applied", "qfrc_applied")
 
 
 @dataclass(frozen=True)
+class _Step:
+    """What it takes to repeat the physics of one control step of all worlds."""
+
+    driven: dict[str, F64]  # a world's last step is driven by its next episode's start; its outcome counts nowhere
+    began: np.ndarray  # worlds that began an episode after this step
+    start: dict[str, np.ndarray]  # their rows of the task's memory
+
+
+@dataclass(frozen=True)
 class Throughput:
     """Control steps per second of all worlds together, measured in one run."""
 
@@ -53,8 +62,8 @@ def throughput(
     for i in range(rounds + 1):  # the first round warms up
         env.reset()
         before = task.state()
-        record: list[dict[str, F64]] = []
-        took = _environment(env, actions, record)
+        record: list[_Step] = []
+        took = _environment(env, task, actions, record)
         after = task.state()
         task.restore(before)
         alone = _physics(task, record)
@@ -62,32 +71,44 @@ def throughput(
         if i:
             spent["env"] += took
             spent["physics"] += alone
-            report(f"round {i}/{rounds}: environment {envs * len(actions) / took:,.0f}/s, physics {envs * len(actions) / alone:,.0f}/s")
+            done = envs * len(actions)
+            report(f"round {i}/{rounds}: environment {done / took:,.0f}/s, physics {done / alone:,.0f}/s")
     steps = envs * len(actions) * rounds
     subproc, dummy = _peers(task.bank, report)
     return Throughput(envs, steps / spent["env"], steps / spent["physics"], subproc, dummy)
 
 
-def _environment(env: BatchEnv, actions: F64, record: list[dict[str, F64]]) -> float:
-    """Seconds that whole steps took; writes down what drove the physics."""
-    batch, took = env.task.batch, 0.0
+def _environment(env: BatchEnv, task: HeldToolTask, actions: F64, record: list[_Step]) -> float:
+    """Seconds that whole steps took; writes down what `_physics` needs to repeat them."""
+    took = 0.0
+    rows = _rows(task)
     for action in actions:
         start = time.perf_counter()
-        env.step(action)
+        _, _, ended, _ = env.step(action)
         took += time.perf_counter() - start
-        record.append({name: batch.bind(name).copy() for name in _DRIVEN})
+        began = np.flatnonzero(ended)
+        driven = {name: task.batch.bind(name).copy() for name in _DRIVEN}
+        record.append(_Step(driven, began, {name: array[began] for name, array in rows.items()} if len(began) else {}))
     return took
 
 
-def _physics(task: HeldToolTask, record: list[dict[str, F64]]) -> float:
-    batch, took = task.batch, 0.0
-    for driven in record:
-        for name, values in driven.items():
-            batch.bind(name)[:] = values
+def _physics(task: HeldToolTask, record: list[_Step]) -> float:
+    """Seconds that the physics of the same steps took; worlds begin anew where they did, off the clock."""
+    took = 0.0
+    rows = _rows(task)
+    for step in record:
+        for name, values in step.driven.items():
+            task.batch.bind(name)[:] = values
         start = time.perf_counter()
-        batch.step(nstep=SUBSTEPS)
+        task.batch.step(nstep=SUBSTEPS)
         took += time.perf_counter() - start
+        for name, values in step.start.items():
+            rows[name][step.began] = values
     return took
+
+
+def _rows(task: HeldToolTask) -> dict[str, np.ndarray]:
+    return {name: array for name, array in task.memory().items() if name.startswith(("physics.", "model."))}
 
 
 def _peers(bank: GraspBank, report: Callable[[str], None]) -> tuple[float, float]:
@@ -96,7 +117,7 @@ def _peers(bank: GraspBank, report: Callable[[str], None]) -> tuple[float, float
 
     def rate(vector: VecEnv) -> float:
         vector.reset()
-        still = np.zeros((_PEERS, *vector.action_space.shape))
+        still = np.zeros((_PEERS, HeldToolTask.actions))
         for _ in range(5):
             vector.step(still)
         start = time.perf_counter()

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from toolwright.policies.train import Training
 
 
+class Stopped(Exception):
+    """Asked to stop, between two updates: where a training can be taken up again without a difference."""
+
+
 class Progress(BaseCallback):
     """Serves one `Training`. Works at the start of each rollout, when model and worlds agree with each other."""
 
@@ -25,10 +29,13 @@ class Progress(BaseCallback):
 
     def _on_training_start(self) -> None:
         self.begun, self.first = time.monotonic(), self.num_timesteps
-        self.saved = self.shown = time.monotonic()
+        self.shown = self.begun
+        self.saved = -np.inf  # a first checkpoint at once: a training killed soon can be resumed too
 
     def _on_rollout_start(self) -> None:
         training, now = self.training, time.monotonic()
+        if training.stopping:
+            raise Stopped
         every = training.config.evaluate_every
         done = len(training.curve)
         if self.num_timesteps >= every * (done + 1):
@@ -41,7 +48,7 @@ class Progress(BaseCallback):
 
     def _on_step(self) -> bool:
         self.successes += [info["is_success"] for info in self.locals["infos"] if "is_success" in info]
-        return not self.training.stopping
+        return True
 
     def _show(self) -> None:
         now = time.monotonic()

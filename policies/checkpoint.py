@@ -46,7 +46,7 @@ def load(folder: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: there is none.
     """
-    damaged = []
+    damaged: list[Path] = []
     for path in (folder / NEWEST, folder / BEFORE):
         if not path.exists():
             continue

@@ -12,8 +12,8 @@ from toolwright.policies.weights import Actor, load
 from toolwright.sim.models.physics import SUBSTEPS
 from toolwright.sim.tasks.held_tool import HeldToolConfig, HeldToolTask
 
-# Evaluations draw from streams that no training uses: training seeds are entered as they are, these in a pair.
-_STREAM = 7_001
+# A seed alone is a training's stream; a spawn key beside it makes streams that no seed of a training can meet.
+EVALUATION, SELECTION = 0, 1
 TARGETS = {"moderate": (0.97, 0.01), "hard": (0.93, 0.03)}  # smallest success rate, largest share of drops
 Control = Callable[[HeldToolTask], None]
 
@@ -69,9 +69,9 @@ def judge(task: HeldToolTask, control: Control) -> Judged:
     return Judged(task.success(measured) & ~dropped, dropped, measured, task.goal.copy())
 
 
-def rng_for(seed: int) -> np.random.Generator:
-    """The stream of an evaluation with this seed."""
-    return np.random.default_rng((_STREAM, seed))
+def rng_for(seed: int, purpose: int = EVALUATION) -> np.random.Generator:
+    """The stream of an evaluation with this seed, or of the selection of a training's best policy."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(purpose,)))
 
 
 def evaluate(
@@ -108,8 +108,8 @@ def evaluate(
                 report(f"{title}: {judged.success.mean():.3f}, drops {drops:.3f}")
                 if name == "learned" and part == "held_out":
                     failures += [
-                        Failure(int(i), f"{level}: {judged.cause(i, config)}", _numbers(judged, i))
-                        for i in np.flatnonzero(~judged.success)
+                        Failure(i, f"{level}: {judged.cause(i, config)}", _numbers(judged, i))
+                        for i in np.flatnonzero(~judged.success).tolist()
                     ]
     counted = [g for g in groups if g.name.startswith("learned") and g.name.endswith("held-out")]
     passed = all(_reached(g, target) for g in counted)

@@ -11,8 +11,8 @@ class GoalExtractor(BaseFeaturesExtractor):
     """Joins observation, achieved goal, desired goal and their difference, scaled to order one."""
 
     def __init__(self, space: gym.spaces.Dict, goal_scale: float = 50.0, error_scale: float = 200.0) -> None:
-        goals = space["achieved_goal"].shape[0]
-        super().__init__(space, space["observation"].shape[0] + 3 * goals)
+        goals = gym.spaces.flatdim(space["achieved_goal"])
+        super().__init__(space, gym.spaces.flatdim(space["observation"]) + 3 * goals)
         self.goal_scale, self.error_scale = goal_scale, error_scale
 
     def forward(self, observation: dict[str, torch.Tensor]) -> torch.Tensor:

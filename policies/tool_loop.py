@@ -25,6 +25,7 @@ _FORGET_OBJECT = 0.25
 _JUMP = 0.003  # m: an object seen this far from where it was has moved, and is believed at once
 _LOST = (0.05, 1.0)  # m, rad: a tool this far from where it was grasped is no longer held
 OPEN_RATE, CLOSE_RATE = 0.04, 0.02  # m/s of the goal opening
+_PRESS = 0.0002  # m
 _AT_REST = 0.0008  # m
 _PATIENCE = 1.5  # s that the tips may take to settle
 
@@ -138,6 +139,13 @@ class ToolLoop:
         target[self._fingers] = self.hand.target(fingers, self.tool, down, self.goal)
         self.q_arm = self.robot.send(JointTarget(target)).q[self._arm]
         self._ticks += 1
+
+    def keep_opening(self) -> None:
+        """Asks for the opening that is there, a little less: the grip on an object stays as firm as it has become.
+
+        With a goal out of reach behind the object, the hand's integral would press ever harder.
+        """
+        self.goal = self.final_goal = self.opening - _PRESS
 
     def wait(self, seconds: float, check: Check | None = None) -> None:
         """Holds the arm still."""

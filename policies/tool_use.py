@@ -19,7 +19,7 @@ from toolwright.policies import approach
 from toolwright.policies.low_level import HandPolicy
 from toolwright.policies.motion import ArmMotion, TipLimits, Unreachable, pointing_down
 from toolwright.policies.outcome import Outcome
-from toolwright.policies.tool_loop import ToolLoop, Trouble
+from toolwright.policies.tool_loop import CLOSE_RATE, OPEN_RATE, ToolLoop, Trouble
 from toolwright.sim.grasp_bank import GraspBank
 
 ATTEMPTS = 3
@@ -30,8 +30,10 @@ DESCEND = TipLimits(speed=0.08, acceleration=0.3, jerk=3.0, turn=0.5)
 LIFT = TipLimits(speed=0.10, acceleration=0.3, jerk=2.0, turn=0.5)
 SIDE = 0.004  # m between each pad and the object when the tool opens around it to let go
 PLACED = 0.02  # m from the place that still counts as there
+SQUEEZE_SECONDS = 0.3  # that the hand presses on after the tips have met the object
 TIPS_REACHED, OPENING_REACHED = 0.005, 0.0015  # m
 HOME_REACHED = 0.02  # rad
+REST_SECONDS, REST_MOVED, REST_PATIENCE = 0.5, 0.001, 4.0  # s, m, s
 _SLIPPED_LOOKS = 4  # in a row, before an object counts as lost: one look may err
 _RAISED_SHARE = 0.8
 
@@ -168,7 +170,7 @@ class ToolUse:
         yaw = approach.yaw_of(stay)
         across = approach.width(loop.object(name))
         loop.final_goal = grip
-        seconds = abs(loop.goal - grip) / 0.02 + 0.8
+        seconds = abs(loop.goal - grip) / CLOSE_RATE + SQUEEZE_SECONDS
         down = pointing_down(np.array([*loop.object(name).pos[:2], self._grasp_height(loop.object(name))]), yaw)
         loop.move_tips(lambda: down, DESCEND, at_least=seconds)
         between = approach.between_tips(loop.object(name), loop.tool, loop.tips(), self._pad)
@@ -176,6 +178,7 @@ class ToolUse:
             gap = float(np.linalg.norm(loop.object(name).pos - loop.tips()[:3, 3]))
             detail = f"closed to {loop.opening * 1e3:.1f} mm on {name} of {across * 1e3:.1f} mm, {gap * 1e3:.0f} mm from it"
             raise Trouble("missed", detail)
+        loop.keep_opening()
         self._held, self._missed = name, 0
 
     def _raise(self, name: str, lift: float) -> tuple[str, dict[str, float]]:
@@ -203,7 +206,7 @@ class ToolUse:
         self._bring(name, cup.pos[:2], rim + height, without=(name,), follow=container)
         self._let_go(name)
         self._rise_over()
-        loop.wait(0.3)
+        self._wait_for_rest(name)
         item, cup = loop.object(name), loop.object(container)
         away = float(np.linalg.norm(item.pos[:2] - cup.pos[:2]))
         if away > cup.opening / 2 or abs(float(item.pos[2] - cup.pos[2])) > approach.half_height(cup):
@@ -217,7 +220,7 @@ class ToolUse:
         self._bring(name, np.array([x, y]), loop.scene.table_height + approach.TABLE_GAP, without=(name,))
         self._let_go(name)
         self._rise_over()
-        loop.wait(0.3)
+        self._wait_for_rest(name)
         item = loop.object(name)
         away = float(np.linalg.norm(item.pos[:2] - [x, y]))
         height = float(item.pos[2]) - approach.half_height(item) - loop.scene.table_height
@@ -260,7 +263,15 @@ class ToolUse:
         loop = self._loop
         self._held = ""
         loop.final_goal = min(loop.opening + 2 * SIDE, loop.tool.opening_max)
-        loop.wait((loop.final_goal - loop.goal) / 0.04 + 0.5)
+        loop.wait((loop.final_goal - loop.goal) / OPEN_RATE + 0.5)
+
+    def _wait_for_rest(self, name: str) -> None:
+        """Looks until an object has stopped rolling, or patience ends."""
+        for _ in range(round(REST_PATIENCE / REST_SECONDS)):
+            before = self._loop.object(name).pos
+            self._loop.wait(REST_SECONDS)
+            if np.linalg.norm(self._loop.object(name).pos - before) < REST_MOVED:
+                return
 
     def _still_held(self) -> None:
         if not self._held:
@@ -279,7 +290,7 @@ class ToolUse:
         loop = self._loop
         self._held = ""
         loop.final_goal = opening
-        loop.wait(abs(opening - loop.goal) / 0.02 + 0.5)
+        loop.wait(abs(opening - loop.goal) / CLOSE_RATE + 0.5)
         for _ in range(60):
             if abs(loop.opening - opening) < OPENING_REACHED / 2:
                 break

@@ -171,8 +171,8 @@ class Training:
     # -- running ------------------------------------------------------------------------------------------------------
 
     def run(self) -> TrainReport:
-        """Trains to the end, or until Ctrl-C or SIGTERM, which leave a checkpoint behind."""
-        from toolwright.policies.callbacks import Progress
+        """Trains to the end, or until Ctrl-C or SIGTERM, which leave a checkpoint behind after the update under way."""
+        from toolwright.policies.callbacks import Progress, Stopped
 
         self.folder.mkdir(parents=True, exist_ok=True)
         self.started = time.monotonic()
@@ -181,7 +181,10 @@ class Training:
         try:
             left = self.config.steps - self.model.num_timesteps
             if left > 0:
-                self.model.learn(left, callback=Progress(self), reset_num_timesteps=not self.model.num_timesteps)
+                # A restored model has its observation; resetting its worlds would draw from their generator again.
+                self.model.learn(left, callback=Progress(self), reset_num_timesteps=self.model._last_obs is None)
+        except Stopped:
+            pass
         finally:
             for signum, handler in handlers.items():
                 signal.signal(signum, handler)
@@ -200,14 +203,14 @@ class Training:
     def evaluate(self, final: bool = False) -> None:
         """Judges the deterministic policy on worlds of its own; keeps it if it is the best so far."""
         from toolwright.policies import curve
-        from toolwright.policies.evaluate_held_tool import judge, learned, rng_for
+        from toolwright.policies.evaluate_held_tool import SELECTION, judge, learned, rng_for
         from toolwright.sim.tasks.held_tool import HeldToolTask
 
         if not hasattr(self, "_judge_task"):
             n = self.config.evaluation_worlds
-            self._judge_task = HeldToolTask(self.config.task, n, rng_for(0), self.config.threads, self.bank)
+            self._judge_task = HeldToolTask(self.config.task, n, rng_for(0, SELECTION), self.config.threads, self.bank)
         actor = weights.from_model(self.model, {})
-        self._judge_task.rng = rng_for(self.config.seed)
+        self._judge_task.rng = rng_for(self.config.seed, SELECTION)
         judged = judge(self._judge_task, learned(actor))
         success, drops = float(judged.success.mean()), float(judged.dropped.mean())
         self.curve.append((self.model.num_timesteps, success, drops))
@@ -217,7 +220,8 @@ class Training:
             self.best = success
             weights.save(replace(actor, card=self.card()), self.folder / "best")
         curve.plot(self.curve, self.folder / "curve.png", f"{self.name}: success of the deterministic policy")
-        self.show(f"{self.model.num_timesteps:>9,} steps  {curve.spark(self.curve)}  success {success:.3f}, drops {drops:.3f}\n")
+        line = f"{self.model.num_timesteps:>9,} steps  {curve.spark(self.curve)}  "
+        self.show(line + f"success {success:.3f}, drops {drops:.3f}\n")
         if self.config.video and (final or len(self.curve) % 5 == 0):
             from toolwright.policies.film import film_episode
 

@@ -45,7 +45,7 @@ class Task(Protocol):
     def success(self, info: dict[str, F64]) -> np.ndarray: ...
 
 
-def _spaces(task: Task) -> tuple[gym.spaces.Dict, gym.spaces.Box]:
+def _spaces(task: Task) -> tuple[gym.Space[Any], gym.spaces.Box]:
     def box(size: int) -> gym.spaces.Box:
         return gym.spaces.Box(-np.inf, np.inf, (size,), np.float32)
 
@@ -64,8 +64,8 @@ class BatchEnv(VecEnv):
 
     def __init__(self, task: Task, dump: Path = Path("runs/nan")) -> None:
         self.render_mode = None
-        super().__init__(task.n, *_spaces(task))
         self.task, self.dump = task, dump
+        super().__init__(task.n, *_spaces(task))
         self.broken = 0  # worlds reset by the guard so far
         self._returns = np.zeros(task.n)
         self._action = np.zeros((task.n, task.actions))
@@ -83,7 +83,8 @@ class BatchEnv(VecEnv):
     def step_wait(self) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray, list[dict[str, Any]]]:
         task = self.task
         task.act(self._action)
-        self._last_finite = np.concatenate([task.qpos, task.qvel], axis=1)
+        state = np.concatenate([task.qpos, task.qvel], axis=1)
+        self._last_finite = np.where(np.isfinite(state).all(axis=1, keepdims=True), state, self._last_finite)
         task.batch.step(nstep=SUBSTEPS)
         broken = self._guard()
         task.sense()
@@ -114,7 +115,7 @@ class BatchEnv(VecEnv):
     def _guard(self) -> np.ndarray:
         """Finds worlds that blew up, writes their last finite state to a file, and gives them a finite one again."""
         task = self.task
-        broken = ~(np.isfinite(task.qpos).all(1) & np.isfinite(task.qvel).all(1))
+        broken = ~np.isfinite(np.concatenate([task.qpos, task.qvel], axis=1)).all(axis=1)
         for i in np.flatnonzero(broken):
             self.dump.mkdir(parents=True, exist_ok=True)
             path = self.dump / f"world_{i}_{self.broken}.npz"
@@ -145,7 +146,8 @@ class BatchEnv(VecEnv):
         return [seed] * self.num_envs
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        return [getattr(self, attr_name, getattr(self.task, attr_name, None)) for _ in self._get_indices(indices)]
+        owner = self if hasattr(self, attr_name) else self.task
+        return [getattr(owner, attr_name) for _ in self._get_indices(indices)]
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
         raise NotImplementedError("worlds of a batch share their attributes; set them on the task")

@@ -2,8 +2,9 @@
 
 A grasp is constructed, not found by luck. The family says where fingers may touch; inverse kinematics brings the three
 fingertips there at several openings; the servo targets add the torque that balances the tool's spring,
-`q + J^T f / kp`. Interpolated over the openings, these targets are a one-scalar synergy. Where in the hand the tool should
-sit is searched with the cross-entropy method: each candidate is solved, filtered for collisions and shaken in simulation.
+`q + J^T f / kp`. Interpolated over the openings, these targets are a one-scalar synergy. Where in the hand the tool
+should sit is searched with the cross-entropy method: each candidate is solved, filtered for collisions and shaken in
+simulation.
 """
 
 from __future__ import annotations
@@ -47,11 +48,11 @@ class Grasp:
     correction: F64  # (16, 6) joint change per displacement (m, rad) of the tool in the palm frame, that undoes it
 
 
-def hand_and_tool(family: ToolFamily, params: Any, motors: HandMotors = HandMotors()) -> mujoco.MjModel:
+def hand_and_tool(family: ToolFamily, params: Any, motors: HandMotors | None = None) -> mujoco.MjModel:
     """A hand with its palm at the origin and a free tool; gravity stands for the direction of the palm."""
     spec = new_spec()
     spec.compiler.boundinertia = 2e-6
-    add_leap(spec, spec.worldbody, np.zeros(3), np.array([1.0, 0, 0, 0]), motors)
+    add_leap(spec, spec.worldbody, np.zeros(3), np.array([1.0, 0, 0, 0]), motors or HandMotors())
     add_tool(spec, family, params, "tool")
     return spec.compile()
 
@@ -324,7 +325,7 @@ def _free_of_collision(
 def _shake(
     model: mujoco.MjModel, family: ToolFamily, params: Any, grasps: list[Grasp], rng: np.random.Generator
 ) -> list[tuple[float, float, float, float]]:
-    """Closes and opens each grasp while gravity turns and forces push: (score, moved [m], turned [rad], range share)."""
+    """Closes and opens each grasp while gravity turns and forces push: (score, moved [m], turned [rad], share)."""
     n = len(grasps)
     batch = Batch(model, n)
     batch.expand("opt.gravity")[:] = directions(rng, n) * 9.81

@@ -55,10 +55,10 @@ class GraspBank:
 
     def save(self, path: Path) -> None:
         """Writes one compressed file."""
-        columns = {key: np.array([asdict(p)[key] for p in self.params]) for key in asdict(self.params[0])}
-        arrays = {key: getattr(self, key) for key in _ARRAYS}
+        columns = {f"param_{key}": [asdict(p)[key] for p in self.params] for key in asdict(self.params[0])}
+        arrays: dict[str, Any] = {key: getattr(self, key) for key in _ARRAYS} | columns
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(path, family=self.family.name, **arrays, **{f"param_{k}": v for k, v in columns.items()})
+        np.savez_compressed(path, family=self.family.name, **arrays)
 
 
 _ARRAYS = ("held_out", "pos", "quat", "angles", "openings", "q", "ctrl", "correction", "start", "down")
@@ -86,7 +86,7 @@ def make(
     rng: np.random.Generator,
     train: int = 192,
     held_out: int = 96,
-    search: synthesis.SearchConfig = synthesis.SearchConfig(),
+    search: synthesis.SearchConfig | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> GraspBank:
     """Searches a grasp for the nominal tool and fits it to tools of both parts of the family.
@@ -96,7 +96,7 @@ def make(
         rng: source of randomness.
         train: tools of the train part.
         held_out: tools of the held-out part.
-        search: effort of the search.
+        search: effort of the search; the usual one by default.
         report: called with a line of progress.
 
     Raises:
@@ -104,7 +104,7 @@ def make(
     """
     parts = {"train": train, "held_out": held_out}
     kept: list[tuple[Any, synthesis.Grasp, F64, bool]] = []
-    for best in synthesis.search(tool, rng, search, report):
+    for best in synthesis.search(tool, rng, search or synthesis.SearchConfig(), report):
         down = rotations.rotate(best.grasp.quat, np.array([0.0, 0, 1]))
         kept = _fit(tool, [tool.nominal], best, down, None, False)
         if kept:
@@ -122,15 +122,14 @@ def make(
         else:
             raise RuntimeError(f"only {len(found)} of {wanted} {part} tools of {tool.name} are held by its best grasp")
         kept += found[:wanted]
-    grasps = [g for _, g, _, _ in kept]
+    of_grasp = ("pos", "quat", "angles", "openings", "q", "ctrl", "correction")
     return GraspBank(
-        tool,
-        tuple(p for p, _, _, _ in kept),
-        np.array([out for *_, out in kept]),
-        *(np.stack([getattr(g, key) for g in grasps]) for key in ("pos", "quat", "angles", "openings", "q", "ctrl")),
-        np.stack([g.correction for g in grasps]),
-        np.stack([start for _, _, start, _ in kept]),
-        down,
+        family=tool,
+        params=tuple(p for p, _, _, _ in kept),
+        held_out=np.array([out for *_, out in kept]),
+        start=np.stack([start for _, _, start, _ in kept]),
+        down=down,
+        **{key: np.stack([getattr(g, key) for _, g, _, _ in kept]) for key in of_grasp},
     )
 
 
@@ -142,7 +141,7 @@ def _fit(
     rng: np.random.Generator | None,
     held_out: bool,
 ) -> list[tuple[Any, synthesis.Grasp, F64, bool]]:
-    """Solves and settles one grasp for many tools; a hand never takes a tool twice in quite the same way, hence `rng`."""
+    """Solves and settles a grasp for many tools; a hand never takes a tool twice in quite the same way, hence `rng`."""
     n = len(params)
     pos, quat = np.tile(best.grasp.pos, (n, 1)), np.tile(best.grasp.quat, (n, 1))
     if rng is not None:

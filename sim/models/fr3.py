@@ -29,8 +29,8 @@ _CAPSULES: tuple[tuple[tuple[float, ...], float], ...] = (
 def add_fr3(spec: mujoco.MjSpec, parent: mujoco.MjsBody, pos: np.ndarray, quat: np.ndarray) -> mujoco.MjsBody:
     """Adds the arm below `parent`; returns the body that carries what is screwed to the flange.
 
-    The controller of the real arm cancels its own weight, so the links are weightless here too; what hangs on the flange
-    is not.
+    The controller of the real arm cancels its own weight, so the links are weightless here too; what hangs on the
+    flange is not.
 
     Args:
         spec: the model to extend.

@@ -1,10 +1,10 @@
 """Task: bring a held tool to a commanded opening and keep it in the hand.
 
-Task: the palm is fixed, gravity and pushes stand for its direction and motion. A goal is an opening at the working tips,
-    uniform over what the grasp reaches.
+Task: the palm is fixed, gravity and pushes stand for its direction and motion. A goal is an opening at the working
+    tips, uniform over what the grasp reaches.
 Randomisation: the tool (its family's train or held-out part, from the grasp bank), and a `HeldToolRandomization`.
-Success: over the last `judged` control steps the opening stayed within `tolerance`, and at the end the tool is less than
-    `moved` and `turned` away from where it was grasped. A dropped tool ends the episode as a failure.
+Success: over the last `judged` control steps the opening stayed within `tolerance`, and at the end the tool is less
+    than `moved` and `turned` away from where it was grasped. A dropped tool ends the episode as a failure.
 """
 
 from __future__ import annotations
@@ -77,13 +77,14 @@ class HeldToolTask:
             for name in MODEL_FIELDS
             if "." not in name and any((getattr(m, name) != getattr(models[0], name)).any() for m in models[1:])
         }
-        varied = ("actuator_gainprm", "actuator_biasprm", "actuator_forcerange", "actuator_delay")
-        varied += ("geom_friction", "dof_damping", "opt.gravity")
+        servo = ("actuator_gainprm", "actuator_biasprm", "actuator_forcerange", "actuator_delay")
+        varied = (*servo, "geom_friction", "dof_damping", "opt.gravity")
         self._field = {name: self.batch.expand(name) for name in (*self._variants, *varied)}
         self.qpos, self.qvel, self.ctrl = (self.batch.bind(name) for name in ("qpos", "qvel", "ctrl"))
         self._push, self._load = self.batch.bind("xfrc_applied"), self.batch.bind("qfrc_applied")
         self._limbs = [self.model.body("tool").id, self.model.body("tool_b").id]
-        self._tips = [i for i in range(self.model.ngeom) if self.model.geom(i).name.endswith("_tip")]
+        named = [self.model.geom(i).name for i in range(self.model.ngeom)]
+        self._tips = np.flatnonzero([name.endswith("_tip") for name in named])
 
         k = self.bank.openings.shape[1]
         self.synergy = Synergy(np.ones((n, k)) * np.arange(k), np.zeros((n, k, 16)), np.zeros((n, 16, 6)))
@@ -166,9 +167,7 @@ class HeldToolTask:
         self._field["actuator_delay"][ids] = rng.uniform(*r.latency, n)[:, None]
         self._field["dof_damping"][ids, :16] = randomize.scales(rng, r.damping_share, (n, 16)) * m.dof_damping[:16]
         rubber = randomize.scales(rng, r.friction_share, (n, 1))
-        self._field["geom_friction"][np.ix_(ids, self._tips, [0])] = (rubber * m.geom_friction[self._tips, 0])[
-            ..., None
-        ]
+        self._field["geom_friction"][ids[:, None], self._tips, 0] = rubber * m.geom_friction[self._tips, 0]
         self._gravity[ids] = randomize.in_cone(rng, self.bank.down, r.palm_cone, n)
         self._field["opt.gravity"][ids] = 9.81 * self._gravity[ids]
 
@@ -285,16 +284,17 @@ class HeldToolTask:
 
     def state(self) -> dict[str, Any]:
         """Everything that the next step depends on: arrays by name, and the generator's state."""
-        arrays = {name: array.copy() for name, array in self._memory().items()}
+        arrays = {name: array.copy() for name, array in self.memory().items()}
         return {"arrays": arrays, "rng": self.rng.bit_generator.state}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Goes back to what `state` returned, for a task of the same configuration and size."""
-        for name, array in self._memory().items():
+        for name, array in self.memory().items():
             array[...] = state["arrays"][name]
         self.rng.bit_generator.state = state["rng"]
 
-    def _memory(self) -> dict[str, np.ndarray]:
+    def memory(self) -> dict[str, np.ndarray]:
+        """Views of every array that the next step depends on; those named `physics.` or `model.` are rows by world."""
         physics = ("qpos", "qvel", "ctrl", "history", "qacc_warmstart", "time", "xfrc_applied", "qfrc_applied")
         memory = {f"physics.{name}": self.batch.bind(name) for name in physics}
         memory |= {f"model.{name}": array for name, array in self._field.items()}

@@ -11,6 +11,7 @@ import mujoco
 import numpy as np
 
 from toolwright.hardware import rotations
+from toolwright.hardware.robot import F64
 from toolwright.perception.scene import HeldTool
 from toolwright.sim.models.tools.family import REACH, Contact, Part, ToolError, ToolFamily
 
@@ -41,8 +42,8 @@ def add_tool(
     tool: ToolFamily,
     params: Any,
     name: str,
-    pos: Sequence[float] = (0.0, 0.0, 0.0),
-    quat: Sequence[float] = (1.0, 0.0, 0.0, 0.0),
+    pos: Sequence[float] | F64 = (0.0, 0.0, 0.0),
+    quat: Sequence[float] | F64 = (1.0, 0.0, 0.0, 0.0),
 ) -> mujoco.MjsBody:
     """Adds a free tool to the world: body and joints are called `name`, `name_free`, `name_b`, `name_hinge`.
 
@@ -60,9 +61,7 @@ def add_tool(
     return body
 
 
-def held_tool_state(
-    model: mujoco.MjModel, data: mujoco.MjData, tool: ToolFamily, params: Any, name: str
-) -> HeldTool:
+def held_tool_state(model: mujoco.MjModel, data: mujoco.MjData, tool: ToolFamily, params: Any, name: str) -> HeldTool:
     """The true state of a tool, with respect to the palm.
 
     Args:

@@ -1,0 +1,6 @@
+"""The evaluations, by the name that the command line gives them."""
+
+from toolwright.policies.evaluate_held_tool import evaluate as held_tool
+from toolwright.policies.evaluate_pick import evaluate as pick
+
+__all__ = ["held_tool", "pick"]

@@ -1,0 +1,92 @@
+"""A simulated world with everything that an action needs: scene, robot with the tool in its hand, eyes, actions."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import mujoco
+import numpy as np
+
+from toolwright.hardware.joints import FR3, FR3_HOME, FR3_LEAP
+from toolwright.hardware.robot import F64
+from toolwright.policies.tool_use import ToolUse
+from toolwright.sim import grasp_bank
+from toolwright.sim.perception import SimPerception, StateNoise
+from toolwright.sim.robot import RobotError, SimRobot, place_in_hand
+from toolwright.sim.scene import SceneSpec, build
+
+ANCHOR = 1  # of the grasp: half open
+
+
+@dataclass(frozen=True)
+class SimulatedWorld:
+    """One world. `actions` moves it; `model` and `data` are for pictures and for judging, not for acting."""
+
+    spec: SceneSpec
+    model: mujoco.MjModel
+    data: mujoco.MjData
+    robot: SimRobot
+    perception: SimPerception
+    actions: ToolUse
+
+
+def simulate(
+    spec: SceneSpec,
+    rng: np.random.Generator,
+    controller: Literal["learned", "closed_form"] = "learned",
+    noise: StateNoise | None = StateNoise(),
+) -> SimulatedWorld:
+    """Builds a scene, puts its tool into the hand, and connects.
+
+    Args:
+        spec: drawn, where it has ranges.
+        rng: of perception's noise.
+        controller: of the hand.
+        noise: of perception; None measures exactly.
+
+    Raises:
+        SceneError: the scene cannot be built.
+        RobotError: it lacks arm, hand or held tool.
+        FileNotFoundError: no grasps for the tool.
+        WeightsError: the learned controller has no weights.
+    """
+    if spec.robot.arm is None or spec.robot.hand is None or spec.tool is None:
+        raise RobotError(f"scene '{spec.name}' has no arm, hand or held tool, and actions need all three")
+    bank = grasp_bank.load(spec.tool.family)
+    index = nearest(bank, bank.family.params(**spec.tool.params))
+    model = build(spec).compile()
+    data = mujoco.MjData(model)
+    for joint, q in zip(FR3.names, FR3_HOME, strict=True):
+        data.joint(joint).qpos[0] = q
+    place_in_hand(model, data, bank, index, ANCHOR, spec.tool_name)
+    robot = SimRobot(model, data, FR3_LEAP)
+    robot.connect()
+    perception = SimPerception(model, data, spec, noise, rng)
+    actions = ToolUse(robot, perception, bank, index, controller, _base(spec))
+    return SimulatedWorld(spec, model, data, robot, perception, actions)
+
+
+def nearest(bank: grasp_bank.GraspBank, params: Any) -> int:
+    """Index of the bank's tool that is most like this one: itself where it is there, for instance the nominal tool.
+
+    Args:
+        bank: grasps of the family.
+        params: of the tool.
+    """
+    spans = {name: high - low for name, (low, high) in bank.family.train.items()}
+    wanted = asdict(params)
+
+    def unlike(index: int) -> float:
+        known = asdict(bank.params[index])
+        return sum(((known[name] - wanted[name]) / spans.get(name, abs(wanted[name]) or 1.0)) ** 2 for name in known)
+
+    return min(range(len(bank.params)), key=unlike)
+
+
+def _base(spec: SceneSpec) -> F64:
+    T_world_base = np.eye(4)
+    matrix = np.zeros(9)
+    mujoco.mju_quat2Mat(matrix, np.array(spec.robot.rotation))
+    T_world_base[:3, :3], T_world_base[:3, 3] = matrix.reshape(3, 3), spec.robot.pos
+    return T_world_base
