@@ -123,13 +123,13 @@ class HandShape:
         palm = (self._data.geom_xpos[:, None] + np.einsum("gij,gnj->gni", mats, self._local)).reshape(-1, 3)
         hand = (palm - T_palm_tip[:3, 3]) @ T_palm_tip[:3, :3]
         # Two limbs that stand apart by the opening all the way up: a little more than they really take.
-        along = np.linspace(-0.12, 0.0, 7)
-        limbs = [[side * (opening / 2 + 0.008), aside, z] for side in (-1, 1) for aside in (-0.006, 0.006) for z in along]
-        return np.concatenate([hand, np.array(limbs)])
+        across, aside = opening / 2 + 0.008, 0.006
+        limbs = np.array(np.meshgrid([-across, across], [-aside, aside], np.linspace(-0.12, 0.0, 7))).reshape(3, -1).T
+        return np.concatenate([hand, limbs])
 
 
 def room(points: F64, T_world_tip: F64, around: list[Obstacle]) -> float:
-    """Smallest horizontal distance [m] between points of the hand and obstacles that are as high; negative inside one."""
+    """Smallest horizontal distance [m] between points of the hand and things that are as high; negative inside one."""
     world = points @ T_world_tip[:3, :3].T + T_world_tip[:3, 3]
     least = np.inf
     for thing in around:

@@ -21,7 +21,7 @@ class PPOConfig:
     gae_lambda: float = 0.95
     clip: float = 0.2
     entropy: float = 0.0
-    log_std: float = -1.4  # more exploration shakes the tool out of the hand
+    log_std: float = -2.3  # more exploration shakes the tool out of the hand
     layers: tuple[int, int] = (256, 128)
 
 
@@ -75,7 +75,7 @@ def compose(name: str, overrides: list[str]) -> TrainConfig:
 
     store = ConfigStore.instance()
     for key, factory in CONFIGS.items():
-        store.store(name=key, node=factory)
+        store.store(name=key, node=factory())
     try:
         with initialize(version_base="1.3", config_path=None):
             config = hydra_compose(config_name=name, overrides=overrides)

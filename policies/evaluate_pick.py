@@ -1,7 +1,7 @@
 """Evaluation of whole runs: a bead anywhere on the table, picked up with the tweezers and dropped into a cup.
 
-An episode succeeds if the bead rose by `LIFTED` and stayed up for `HELD` seconds while the arm moved on, and then came to
-rest inside the cup. Both are judged on the simulation's true state; the robot itself acts on noisy measurements.
+An episode succeeds if the bead rose by `LIFTED` and stayed up for `HELD` seconds while the arm moved on, and then came
+to rest inside the cup. Both are judged on the simulation's true state; the robot itself acts on noisy measurements.
 """
 
 from __future__ import annotations

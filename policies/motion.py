@@ -15,11 +15,10 @@ from toolwright.hardware.joints import FR3, FR3_HOME
 from toolwright.hardware.robot import F64
 
 if TYPE_CHECKING:
-    import mink
+    import mujoco
 
-# Of the data sheet's limits (Franka Research 3: 10 rad/s^2, 5000 rad/s^3 at every joint). Jerk gets a smaller share than
-# the rest: only friction holds the tool in the hand, and the object in the tool.
-ACCELERATION, JERK = 10.0, 5000.0  # rad/s^2, rad/s^3
+ACCELERATION, JERK = 10.0, 5000.0  # rad/s^2, rad/s^3, of every joint: data sheet of the Franka Research 3
+# What is used of the limits. Jerk gets the smallest share: only friction holds the tool in the hand.
 SPEED_SHARE, JERK_SHARE = 0.35, 0.005
 _POSITION_REACHED, _ANGLE_REACHED = 1e-5, 1e-4  # m, rad: where the iteration stops
 _POSITION_TOLERANCE, _ANGLE_TOLERANCE = 5e-4, 5e-3  # m, rad: what counts as reached
@@ -128,7 +127,7 @@ class ArmMotion:
         return best[2]
 
     def _place_tip(self, T_palm_tip: F64) -> None:
-        model: mink.Configuration = self._configuration.model
+        model: mujoco.MjModel = self._configuration.model
         model.site_pos[self._site] = T_palm_tip[:3, 3]
         self._mat2quat(model.site_quat[self._site], np.ascontiguousarray(T_palm_tip[:3, :3]).ravel())
 

@@ -25,7 +25,7 @@ _FORGET_OBJECT = 0.25
 _JUMP = 0.003  # m: an object seen this far from where it was has moved, and is believed at once
 _LOST = (0.05, 1.0)  # m, rad: a tool this far from where it was grasped is no longer held
 OPEN_RATE, CLOSE_RATE = 0.04, 0.02  # m/s of the goal opening
-_PRESS = 0.0002  # m
+_PRESS = 0.0001  # m
 _AT_REST = 0.0008  # m
 _PATIENCE = 1.5  # s that the tips may take to settle
 
@@ -56,7 +56,7 @@ class ToolLoop:
         self._stream = TipStream(robot.period)
         self._objects: dict[str, F64] = {}
         self._ticks = 0
-        self.begun = False
+        self.begun = self._keeping = False
         self.q_arm = self._q_seen = np.zeros(len(FR3))  # rad, commanded, and measured at the last look
         self.goal = self.final_goal = 0.0  # m, opening: now, and where the ramp ends
         self.opening = 0.0  # m, filtered
@@ -64,12 +64,13 @@ class ToolLoop:
         self.scene: Scene | None = None
 
     def begin(self) -> None:
-        """Looks a while, takes the tool's present place in the hand as the one to keep. Once, before the first motion.
+        """Looks; the first time for a while, and takes the tool's present place in the hand as the one to keep.
 
         Raises:
             Trouble: the hand holds no tool.
         """
         if self.begun:
+            self._look()
             return
         state = self.robot.read()
         self.q_arm = self._q_seen = state.q[self._arm].copy()
@@ -91,6 +92,10 @@ class ToolLoop:
             self._objects[name] = np.mean([scene.objects[name].pos for scene in looks], axis=0)
         self.scene = looks[-1]
         self.begun = True
+
+    def hold(self) -> None:
+        """Forgets what was commanded: the arm stays where it is measured to be."""
+        self.q_arm = self.robot.read().q[self._arm].copy()
 
     @property
     def tool(self) -> HeldTool:
@@ -130,6 +135,8 @@ class ToolLoop:
             Trouble: the tool is no longer in the hand.
         """
         self._look()
+        if self._keeping:
+            self.goal = self.final_goal = self.opening - _PRESS
         step = self.robot.period * (OPEN_RATE if self.final_goal > self.goal else CLOSE_RATE)
         self.goal += float(np.clip(self.final_goal - self.goal, -step, step))
         fingers = self.robot.read().q[self._fingers]
@@ -141,11 +148,16 @@ class ToolLoop:
         self._ticks += 1
 
     def keep_opening(self) -> None:
-        """Asks for the opening that is there, a little less: the grip on an object stays as firm as it has become.
+        """Asks for the opening that is there, a little less, until another is asked for.
 
-        With a goal out of reach behind the object, the hand's integral would press ever harder.
+        The grip on an object stays as firm as it has become. With a goal out of reach behind the object, the hand's
+        integral would press ever harder; with one above it, ever weaker.
         """
-        self.goal = self.final_goal = self.opening - _PRESS
+        self._keeping = True
+
+    def set_opening(self, opening: float) -> None:
+        """Sets the opening [m] to which the goal goes at a gentle rate, from what is there now."""
+        self._keeping, self.final_goal = False, opening
 
     def wait(self, seconds: float, check: Check | None = None) -> None:
         """Holds the arm still."""
@@ -214,7 +226,7 @@ class ToolLoop:
         moved = self.hand.displacement(scene.tool)
         away, turned = float(np.linalg.norm(moved[:3])), float(np.linalg.norm(moved[3:]))
         if away > _LOST[0] or turned > _LOST[1]:
-            raise Trouble("tool dropped", f"the tool is {away * 1e3:.0f} mm and {turned:.1f} rad from where it was held")
+            raise Trouble("tool dropped", f"it is {away * 1e3:.0f} mm and {turned:.1f} rad from where it was held")
         self._q_seen = self.robot.read().q[self._arm]
         T_palm_world = np.linalg.inv(self.motion.palm(self._q_seen))
         self.T_palm_tip = _rigid((1 - _FORGET) * self.T_palm_tip + _FORGET * (T_palm_world @ scene.tool.T_world_tip))

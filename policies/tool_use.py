@@ -1,7 +1,8 @@
 """Actions with a held tool: pick, drop, place, open, move. The hierarchy's upper level, by a privileged heuristic.
 
 Five times a second the heuristic reads the measured `Scene` and sets where the tips go and how far they open; twenty
-times a second the hand's policy turns the opening into joint targets. Every action ends by looking, and reports what it saw.
+times a second the hand's policy turns the opening into joint targets. Every action ends by looking, and reports what
+it saw.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ DESCEND = TipLimits(speed=0.08, acceleration=0.3, jerk=3.0, turn=0.5)
 LIFT = TipLimits(speed=0.10, acceleration=0.3, jerk=2.0, turn=0.5)
 SIDE = 0.004  # m between each pad and the object when the tool opens around it to let go
 PLACED = 0.02  # m from the place that still counts as there
-SQUEEZE_SECONDS = 0.3  # that the hand presses on after the tips have met the object
+SQUEEZE_SECONDS = 0.5  # that the hand presses on after the tips have met the object
 TIPS_REACHED, OPENING_REACHED = 0.005, 0.0015  # m
 HOME_REACHED = 0.02  # rad
 REST_SECONDS, REST_MOVED, REST_PATIENCE = 0.5, 0.001, 4.0  # s, m, s
@@ -99,6 +100,7 @@ class ToolUse:
     def stop(self, reason: str) -> None:
         """Stops the robot where it is."""
         self._robot.stop(reason)
+        self._loop.hold()
 
     def _run(self, action: Callable[[], tuple[str, dict[str, float]]]) -> Outcome:
         start = self._robot.read().stamp
@@ -126,7 +128,7 @@ class ToolUse:
                     raise
                 log.info("attempt %d at %s: %s; trying again", attempt, name, trouble)
                 self._held = ""
-                self._loop.final_goal = max(self._loop.goal, opening)
+                self._loop.set_opening(max(self._loop.goal, opening))
                 self._rise_over()
         raise AssertionError("the last attempt returns or raises")
 
@@ -140,7 +142,7 @@ class ToolUse:
 
     def _approach(self, name: str, opening: float) -> None:
         loop = self._loop
-        loop.final_goal = opening
+        loop.set_opening(opening)
         item = loop.object(name)
         around = self._around(without=(name,))
         height = self._grasp_height(item)
@@ -169,15 +171,15 @@ class ToolUse:
         stay = loop.commanded_tips()
         yaw = approach.yaw_of(stay)
         across = approach.width(loop.object(name))
-        loop.final_goal = grip
+        loop.set_opening(grip)
         seconds = abs(loop.goal - grip) / CLOSE_RATE + SQUEEZE_SECONDS
         down = pointing_down(np.array([*loop.object(name).pos[:2], self._grasp_height(loop.object(name))]), yaw)
         loop.move_tips(lambda: down, DESCEND, at_least=seconds)
         between = approach.between_tips(loop.object(name), loop.tool, loop.tips(), self._pad)
         if not between or loop.opening < 0.6 * across - 0.001:
             gap = float(np.linalg.norm(loop.object(name).pos - loop.tips()[:3, 3]))
-            detail = f"closed to {loop.opening * 1e3:.1f} mm on {name} of {across * 1e3:.1f} mm, {gap * 1e3:.0f} mm from it"
-            raise Trouble("missed", detail)
+            closed = f"closed to {loop.opening * 1e3:.1f} mm, {gap * 1e3:.0f} mm from {name}"
+            raise Trouble("missed", f"{closed}, which is {across * 1e3:.1f} mm wide")
         loop.keep_opening()
         self._held, self._missed = name, 0
 
@@ -203,7 +205,7 @@ class ToolUse:
         if not cup.opening:
             raise Trouble("no container", f"{container} has no opening to drop anything into")
         rim = float(cup.pos[2]) + approach.half_height(cup)
-        self._bring(name, cup.pos[:2], rim + height, without=(name,), follow=container)
+        self._bring(name, cup.pos[:2], rim + height, without=(name, container), follow=container)
         self._let_go(name)
         self._rise_over()
         self._wait_for_rest(name)
@@ -234,16 +236,15 @@ class ToolUse:
             raise Trouble("not held", f"{name} is not between the tips")
         self._held, self._missed = name, 0
 
-    def _bring(
-        self, name: str, xy: F64, bottom: float, without: tuple[str, ...], follow: str | None = None
-    ) -> None:
+    def _bring(self, name: str, xy: F64, bottom: float, without: tuple[str, ...], follow: str | None = None) -> None:
         """Carries the held object up, over, and down until its lowest point is at the height `bottom`."""
         loop = self._loop
         item = loop.object(name)
-        hangs = loop.tips()[2, 3] - (item.pos[2] - approach.half_height(item))  # m, tips above its lowest point
-        around = self._around(without)
-        over = max(self._clear_height(around) - min(0.0, float(hangs)), bottom + hangs)
-        yaw, _ = self._choose(None, loop.opening, xy, (over, bottom + hangs), around)
+        hangs = float(loop.tips()[2, 3] - item.pos[2]) + approach.half_height(
+            item
+        )  # m, its lowest point below the tips
+        over = max(self._clear_height(self._around((name,))) + max(0.0, hangs), bottom + hangs)
+        yaw, _ = self._choose(None, loop.opening, xy, (over, bottom + hangs), self._around(without))
 
         def target(z: float) -> F64:
             at = xy if follow is None else loop.object(follow).pos[:2]
@@ -262,7 +263,7 @@ class ToolUse:
     def _let_go(self, name: str) -> None:
         loop = self._loop
         self._held = ""
-        loop.final_goal = min(loop.opening + 2 * SIDE, loop.tool.opening_max)
+        loop.set_opening(min(loop.opening + 2 * SIDE, loop.tool.opening_max))
         loop.wait((loop.final_goal - loop.goal) / OPEN_RATE + 0.5)
 
     def _wait_for_rest(self, name: str) -> None:
@@ -289,7 +290,7 @@ class ToolUse:
     def _set_opening(self, opening: float) -> tuple[str, dict[str, float]]:
         loop = self._loop
         self._held = ""
-        loop.final_goal = opening
+        loop.set_opening(opening)
         loop.wait(abs(opening - loop.goal) / CLOSE_RATE + 0.5)
         for _ in range(60):
             if abs(loop.opening - opening) < OPENING_REACHED / 2:
@@ -297,7 +298,7 @@ class ToolUse:
             loop.wait(0.05)
         off = loop.opening - opening
         if abs(off) > OPENING_REACHED:
-            raise Trouble("opening off", f"the opening is {loop.opening * 1e3:.1f} mm, asked were {opening * 1e3:.1f} mm")
+            raise Trouble("opening off", f"it is {loop.opening * 1e3:.1f} mm, asked were {opening * 1e3:.1f} mm")
         return f"the opening is {loop.opening * 1e3:.1f} mm", self._measured()
 
     def _move_tips(self, pos: F64) -> tuple[str, dict[str, float]]:
@@ -328,8 +329,15 @@ class ToolUse:
 
     def _go_over(self, height: float, q: F64) -> None:
         """Up to a height that is clear of everything, then through the air to joints (7,) [rad]."""
+        loop = self._loop
         self._rise_over(height)
-        self._loop.move_joints(q)
+        # A path that is straight for the joints is not for the tips: what it sags, the tips rise before.
+        shares = np.linspace(0, 1, 12)[:, None]
+        way = (1 - shares) * loop.q_arm + shares * q
+        lowest = min(float((self._motion.palm(joints) @ loop.T_palm_tip)[2, 3]) for joints in way)
+        if lowest < height - SPARE / 2:
+            self._rise_over(2 * height - lowest)
+        loop.move_joints(q)
 
     def _rise_over(self, height: float | None = None) -> None:
         loop = self._loop

@@ -17,6 +17,7 @@ from toolwright.sim.robot import RobotError, SimRobot, place_in_hand
 from toolwright.sim.scene import SceneSpec, build
 
 ANCHOR = 1  # of the grasp: half open
+SENSOR = StateNoise()
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ def simulate(
     spec: SceneSpec,
     rng: np.random.Generator,
     controller: Literal["learned", "closed_form"] = "learned",
-    noise: StateNoise | None = StateNoise(),
+    noise: StateNoise | None = SENSOR,
 ) -> SimulatedWorld:
     """Builds a scene, puts its tool into the hand, and connects.
 

@@ -53,6 +53,11 @@ class GraspBank:
         """Indices of the tools of the part "train" or "held_out"."""
         return np.flatnonzero(self.held_out == (name == "held_out"))
 
+    def rows(self, ids: np.ndarray) -> GraspBank:
+        """The same for some tools only."""
+        columns = {key: getattr(self, key)[ids] for key in _ARRAYS if key != "down"}
+        return replace(self, params=tuple(self.params[i] for i in ids), **columns)
+
     def save(self, path: Path) -> None:
         """Writes one compressed file."""
         columns = {f"param_{key}": [asdict(p)[key] for p in self.params] for key in asdict(self.params[0])}

@@ -29,7 +29,7 @@ class HeldToolRandomization:
     # N m, largest extra torque at the tool's joint, as from a thing between the tips; sets in within the first 3/4 of
     # an episode, in every second one
     load: float
-    slip: tuple[float, float]  # m, rad: standard deviation of the tool's pose at the start, against the grasp
+    slip: tuple[float, float]  # m, rad: standard deviation of how far the tool slid and turned before the start
     # What perception delivers about the tool
     opening_noise: float  # m, standard deviation
     opening_bias: float  # m, uniform +- per episode
@@ -60,21 +60,21 @@ NOMINAL = HeldToolRandomization(
 )
 
 MODERATE = HeldToolRandomization(
-    kp_share=0.2,
+    kp_share=0.25,
     kv_share=0.5,
     effort=(0.35, 0.5),
-    latency=(0.0, 0.02),
+    latency=(0.0, 0.03),
     damping_share=0.5,
     friction_share=0.2,
-    joint_offset=0.05,
+    joint_offset=0.06,
     joint_noise=0.003,
     palm_cone=np.pi,
-    push=0.8,
+    push=1.2,
     push_rate=0.02,
-    load=0.03,
+    load=0.04,
     slip=(0.001, 0.02),
-    opening_noise=0.0005,
-    opening_bias=0.0003,
+    opening_noise=0.0006,
+    opening_bias=0.0004,
     pose_noise=(0.001, 0.01),
     pose_bias=(0.001, 0.02),
     delay=(0, 1),
@@ -90,7 +90,7 @@ HARD = HeldToolRandomization(
     joint_offset=0.08,
     joint_noise=0.005,
     palm_cone=np.pi,
-    push=1.2,
+    push=1.4,
     push_rate=0.02,
     load=0.05,
     slip=(0.0015, 0.03),

@@ -10,7 +10,7 @@ import mujoco
 import numpy as np
 
 from toolwright.hardware import rotations
-from toolwright.hardware.joints import FR3
+from toolwright.hardware.joints import FR3, LEAP
 from toolwright.hardware.robot import F64, JointSpec, JointTarget, RobotState
 from toolwright.sim.grasp_bank import GraspBank
 from toolwright.sim.models.physics import CONTROL_PERIOD
@@ -45,8 +45,8 @@ class SimRobot:
 
     The hand's servos get their targets as they are sent, once a period, as in training. The arm's controller does what
     a real one does between two commands: it interpolates them smoothly, tracks them with velocity feed-forward, and
-    adds the torque that carries the declared payload. That torque acts through the position servo, as an offset of its
-    target.
+    adds the torque that carries the declared payload, all within the motors' limits. Torques act through the position
+    servo, as an offset of its target.
 
     Args:
         model: contains joints and actuators named as in `joints`.
@@ -92,7 +92,7 @@ class SimRobot:
         self.payload = payload or self._weigh()
         servo = self._actuators[self._arm]
         self._kp = model.actuator_gainprm[servo, 0]
-        self._lag = -model.actuator_biasprm[servo, 2] / self._kp  # s by which the servo trails a moving target
+        self._kv = -model.actuator_biasprm[servo, 2]
         self._before = self._target = self._in_force()
 
     def connect(self) -> None:
@@ -133,8 +133,7 @@ class SimRobot:
         """Holds the arm at its measured position. The hand keeps its targets: letting go would drop the tool."""
         log.warning("robot stopped: %s", reason)
         self.connect()
-        self.data.ctrl[self._actuators] = self._target
-        self.data.ctrl[self._actuators[self._arm]] += self._payload_torque() / self._kp
+        self._drive_arm(self._target[self._arm], np.zeros(len(self._arm)), self._payload_torque())
 
     def close(self) -> None:
         """Nothing to release."""
@@ -147,10 +146,10 @@ class SimRobot:
     def _advance(self, sent: F64) -> None:
         data, arm = self.data, self._arm
         data.ctrl[self._actuators] = sent
-        carry = self._payload_torque() / self._kp
+        carry = self._payload_torque()
         for i in range(self._substeps):
             at, moving = _blend(self._before[arm], self._target[arm], sent[arm], self.period, i / self._substeps)
-            data.ctrl[self._actuators[arm]] = at + self._lag * moving + carry
+            self._drive_arm(at, moving, carry)
             mujoco.mj_step(self.model, data)
             self._steps += 1
             if self.on_step is not None and self._steps % self._steps_a_frame == 0:
@@ -159,6 +158,17 @@ class SimRobot:
             raise SimulationDiverged(f"the simulation lost its finite state at {data.time:.3f} s")
         mujoco.mj_kinematics(self.model, data)  # a step leaves poses one step behind the joints
         self._before, self._target = self._target, sent.copy()
+
+    def _drive_arm(self, at: F64, moving: F64, carry: F64) -> None:
+        """Servo targets that make the arm follow positions (n_arm,) [rad] and velocities with a torque on top [N m].
+
+        The torque stays inside of the motors' limits here: MuJoCo's implicit damping does not hold for a clamped
+        actuator, and one that was clamped once would chatter for ever.
+        """
+        q, dq = self.data.qpos[self._qpos[self._arm]], self.data.qvel[self._dofs[self._arm]]
+        limit = _TORQUE_SHARE * self.joints.effort[self._arm]
+        torque = np.clip(self._kp * (at - q) + self._kv * (moving - dq) + carry, -limit, limit)
+        self.data.ctrl[self._actuators[self._arm]] = q + (torque + self._kv * dq) / self._kp
 
     def _weigh(self) -> Payload:
         """All that is fixed to the last link, without the link itself."""
@@ -182,21 +192,27 @@ class SimRobot:
         return -jacobian[:, self._dofs[self._arm]].T @ (self.payload.mass * GRAVITY)
 
 
+_TORQUE_SHARE = 0.95
 _NEEDED = (mujoco.mjtObj.mjOBJ_JOINT, mujoco.mjtObj.mjOBJ_ACTUATOR)
 
 
 def _blend(before: F64, start: F64, end: F64, period: float, share: float) -> tuple[F64, F64]:
     """Position and velocity on the quadratic B-spline through three targets, at a share of the period.
 
-    It goes from the middle of the first two to the middle of the last two: half a period late, never outside of what was
-    asked, and with the acceleration of the targets themselves.
+    It goes from the middle of the first two to the middle of the last two: half a period late, never outside of what
+    was asked, and with the acceleration of the targets themselves.
     """
     at = 0.5 * (1 - share) ** 2 * before + (0.5 + share * (1 - share)) * start + 0.5 * share**2 * end
     return at, ((1 - share) * (start - before) + share * (end - start)) / period
 
 
 def place_in_hand(
-    model: mujoco.MjModel, data: mujoco.MjData, bank: GraspBank, index: int = 0, anchor: int = 1, name: str | None = None
+    model: mujoco.MjModel,
+    data: mujoco.MjData,
+    bank: GraspBank,
+    index: int = 0,
+    anchor: int = 1,
+    name: str | None = None,
 ) -> None:
     """Starts a world with the tool in the hand: a settled grasp of the bank, at the palm's present pose.
 
@@ -213,8 +229,6 @@ def place_in_hand(
     Raises:
         RobotError: the world has begun to move, or has no such tool.
     """
-    from toolwright.hardware.joints import LEAP
-
     name = name or bank.family.name
     if data.time > 0:
         raise RobotError(f"'{name}' cannot be put into the hand at {data.time:.2f} s: the world has begun to move")
@@ -234,6 +248,4 @@ def place_in_hand(
             # A servo's buffer holds two counters, then times, then values: as if the target had stood for a while.
             values = int(model.actuator_historyadr[i]) + 2 + samples
             data.history[values : values + samples] = data.ctrl[i]
-    for name_arm in (n for n in FR3.names if mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_ACTUATOR, n) >= 0):
-        data.actuator(name_arm).ctrl[0] = data.joint(name_arm).qpos[0]
     mujoco.mj_forward(model, data)

@@ -177,9 +177,9 @@ def _add_cameras(spec: mujoco.MjSpec, scene: SceneSpec) -> None:
         resolution=[width, height],
     )
     center = np.add(scene.workspace.lower, scene.workspace.upper) / 2
-    target = np.array([center[0] - 0.12, center[1], scene.table.height + 0.24])
-    _add_view(spec, OVERVIEW, target, target + [1.1, -1.0, 0.55])
-    target = np.array([center[0], center[1], scene.table.height + 0.06])
+    target = np.array([center[0] - 0.12, center[1], scene.table.height + 0.34])
+    _add_view(spec, OVERVIEW, target, target + [1.15, -1.1, 0.4])
+    target = np.array([center[0], center[1], scene.table.height + 0.1])
     _add_view(spec, CLOSEUP, target, target + [0.5, -0.42, 0.3])
 
 

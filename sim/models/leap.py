@@ -20,7 +20,7 @@ from toolwright.sim.models.physics import collide_as_robot
 FINGERS = ("if", "mf", "rf")
 TIPS = ("if_tip", "mf_tip", "rf_tip", "th_tip")  # sites at the end of each fingertip's core
 _DATA = Path(__file__).parent / "data" / "leap.json"
-_SHELL, _RUBBER = (0.16, 0.17, 0.2, 1.0), (0.55, 0.57, 0.6, 1.0)
+_SHELL, _RUBBER = (0.27, 0.29, 0.33, 1.0), (0.55, 0.57, 0.6, 1.0)
 
 
 @dataclass(frozen=True)

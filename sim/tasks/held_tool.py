@@ -126,9 +126,7 @@ class HeldToolTask:
         start = bank.start[tool, anchor]
         self._reference[ids] = np.concatenate(grasp.mid_pose(start[:, 16:]), axis=1)
         self.qpos[ids] = start
-        self.qpos[ids, 16:19] += rng.normal(0, r.slip[0], (n, 3)) if r.slip[0] else 0.0
-        turn = rotations.from_rotvec(rng.normal(0, r.slip[1], (n, 3)) if r.slip[1] else np.zeros((n, 3)))
-        self.qpos[ids, 19:23] = rotations.multiply(turn, start[:, 19:23])
+        self.qpos[ids, 16:23] = self._slipped(start[:, 16:])
 
         for mine, theirs in zip(_arrays(self.synergy), (bank.openings, bank.ctrl, bank.correction), strict=True):
             mine[ids] = theirs[tool]
@@ -152,9 +150,17 @@ class HeldToolTask:
         self.age[ids] = 0
         self._effort[ids] = 0
         self.batch.forward(ids)
-        now = self._true_estimate()
-        self._seen[:, ids] = now[ids]
-        self._measured_q[ids] = self.qpos[ids, :16] + self._offset[ids]
+        self._seen[:, ids] = self._perceived(ids)
+        self._measured_q[ids] = self._encoders(ids)
+
+    def _slipped(self, tool: F64) -> F64:
+        """Poses (n, 7) of tools (n, 8) that slid and turned between the fingers, in the plane that these touch."""
+        slide, turn = self.random.slip
+        quat = grasp.mid_pose(tool)[1]
+        shift = rotations.rotate(quat, self.rng.normal(size=(len(tool), 3)) * np.array([0.0, slide, slide]))
+        spin = rotations.rotate(quat, self.rng.normal(size=(len(tool), 3)) * np.array([turn, 0.0, 0.0]))
+        turned = rotations.multiply(rotations.from_rotvec(spin), tool[:, 3:7])
+        return np.concatenate([tool[:, :3] + shift, turned], axis=1)
 
     def _randomize_model(self, ids: np.ndarray) -> None:
         rng, r, m, n = self.rng, self.random, self.model, len(ids)
@@ -198,13 +204,22 @@ class HeldToolTask:
     def sense(self) -> None:
         """Takes this step's measurements; called once after the physics."""
         self.age += 1
-        r, rng = self.random, self.rng
+        everyone = np.arange(self.n)
         self._seen = np.roll(self._seen, 1, axis=0)
+        self._seen[0] = self._perceived(everyone)
+        self._measured_q = self._encoders(everyone)
+        self._within = np.where(np.abs(self.opening() - self.goal) < self.config.tolerance, self._within + 1, 0)
+
+    def _perceived(self, ids: np.ndarray) -> F64:
+        """(n, 7): opening [m] and displacement [m, rad] of the worlds `ids` as perception measures them now."""
+        r = self.random
         noise = np.array([r.opening_noise] + [r.pose_noise[0]] * 3 + [r.pose_noise[1]] * 3)
-        truth = self._true_estimate()
-        self._seen[0] = truth + self._bias + rng.normal(size=truth.shape) * noise
-        self._measured_q = self.qpos[:, :16] + self._offset + rng.normal(size=(self.n, 16)) * r.joint_noise
-        self._within = np.where(np.abs(truth[:, 0] - self.goal) < self.config.tolerance, self._within + 1, 0)
+        return (self._true_estimate() + self._bias)[ids] + self.rng.normal(size=(len(ids), 7)) * noise
+
+    def _encoders(self, ids: np.ndarray) -> F64:
+        """(n, 16) rad: what the joints of the worlds `ids` measure now."""
+        noise = self.rng.normal(size=(len(ids), 16)) * self.random.joint_noise
+        return (self.qpos[:, :16] + self._offset)[ids] + noise
 
     def _true_estimate(self) -> F64:
         """(N, 7): opening [m] and displacement [m, rad] as they are."""
