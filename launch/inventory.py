@@ -61,5 +61,22 @@ def robots() -> list[Row]:
     return [{"name": name.lower(), "joints": len(spec), "names": list(spec.names)} for name, spec in specs.items()]
 
 
+def result_schema() -> tuple[list[Row], Row]:
+    """What each command writes with --json: the fields in rows, and the JSON schema."""
+    from toolwright.launch.results import RESULTS, schema
+
+    return [
+        {"command": kind.model_fields["command"].default, "fields": list(kind.model_fields)} for kind in RESULTS
+    ], schema()
+
+
+def scene_schema() -> tuple[list[Row], Row]:
+    """What a scene file may hold: the top-level fields in rows, and the JSON schema."""
+    from toolwright.sim.scene_spec import SceneSpec
+
+    rows = [{"field": name, "summary": field.description} for name, field in SceneSpec.model_fields.items()]
+    return rows, SceneSpec.model_json_schema()
+
+
 def _first_line(text: str | None) -> str:
     return (text or "").strip().split("\n")[0].rstrip(".")
