@@ -24,7 +24,7 @@ class Session:
     robot: SimRobot
     perception: Perception
     actions: Actions
-    video: VideoWriter | None
+    video: VideoWriter | None = None
 
     def __enter__(self) -> Session:
         return self

@@ -179,10 +179,9 @@ class Training:
         self.stopping = False
         handlers = {s: signal.signal(s, self._stop) for s in (signal.SIGINT, signal.SIGTERM)}
         try:
-            left = self.config.steps - self.model.num_timesteps
-            if left > 0:
-                # A restored model has its observation; resetting its worlds would draw from their generator again.
-                self.model.learn(left, callback=Progress(self), reset_num_timesteps=self.model._last_obs is None)
+            left = max(self.config.steps - self.model.num_timesteps, 0)
+            # A restored model has its observation; resetting its worlds would draw from their generator again.
+            self.model.learn(left, callback=Progress(self), reset_num_timesteps=self.model._last_obs is None)
         except Stopped:
             pass
         finally:
@@ -193,6 +192,7 @@ class Training:
             self.show(f"stopped at {self.model.num_timesteps:,} steps; go on with --resume\n")
             raise KeyboardInterrupt
         self.evaluate(final=True)
+        self.model.logger.dump(self.model.num_timesteps)
         self.show(f"best success {self.best:.3f}; policy, curve and checkpoint in {self.folder}\n")
         return TrainReport(self.name, self.model.num_timesteps, self.best, str(self.folder))
 

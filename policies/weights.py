@@ -88,7 +88,7 @@ def load(name: str, folder: Path | None = None) -> Actor:
         raise WeightsError(
             f"no policy '{name}' in {folder}: train it with `toolwright train {name.split('/')[0]}`"
         ) from error
-    except (SafetensorError, json.JSONDecodeError, KeyError) as error:
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(f"the policy in {folder} is damaged ({error}): restore it or train it anew") from error
 
 
