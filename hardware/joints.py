@@ -1,13 +1,15 @@
-"""Joint order, limits and motor ratings, per robot: the only place where they stand.
+"""Joint order, limits, motor ratings and wiring, per robot: the only place where they stand.
 
 Sources: the maker's data for the Franka Research 3; the published LEAP hand design (Dynamixel XC330-M288 motors).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from toolwright.hardware.robot import JointSpec
+from toolwright.hardware.robot import F64, JointSpec
 
 FR3 = JointSpec(
     names=tuple(f"fr3_joint{i}" for i in range(1, 8)),
@@ -44,3 +46,50 @@ def join(*specs: JointSpec) -> JointSpec:
 
 
 FR3_LEAP = join(FR3, LEAP)
+
+# What the targets may ask for. Arm: the maker's limit. Hand: the effort limit on a rotor's inertia behind its gear.
+_ACCELERATION = dict.fromkeys(FR3.names, 10.0) | dict.fromkeys(LEAP.names, 250.0)  # rad/s^2
+
+
+def acceleration(spec: JointSpec) -> F64:
+    """Acceleration limits (n,) [rad/s^2] of joints that are known here.
+
+    Raises:
+        KeyError: a joint that is not.
+    """
+    return np.array([_ACCELERATION[name] for name in spec.names])
+
+
+@dataclass(frozen=True)
+class MotorMap:
+    """Which motor turns which joint, and how: motor angle = sign * joint angle + offset.
+
+    A hand whose horns sit a little off has the same map with other offsets: see `dataclasses.replace`.
+    """
+
+    joints: tuple[str, ...]
+    ids: tuple[int, ...]  # on the bus
+    sign: F64  # (n,) 1 or -1
+    offset: F64  # (n,) rad, angle of the motor at joint zero
+    torque_constant: float  # N m/A
+
+    def to_motor(self, q: F64) -> F64:
+        """Motor angles (n,) [rad] of joint angles (n,) [rad]."""
+        return self.sign * q + self.offset
+
+    def to_joint(self, angle: F64) -> F64:
+        """Joint angles (n,) [rad] of motor angles (n,) [rad]."""
+        return self.sign * (angle - self.offset)
+
+
+# The public LEAP API: per finger the motors are sideways, forward, then outward along the finger; all turn with their
+# joints, and half a turn is joint zero. None of this was checked on a real hand. Least certain is the thumb: its motors
+# are taken in the order of the chain, while the API's ranges of motors 13 and 14 (-0.47..2.443, -1.20..1.90 rad) are
+# not those of th_axl and th_mcp above. The torque constant is the stall point at 5 V (0.93 N m, 1.80 A).
+LEAP_MOTORS = MotorMap(
+    joints=LEAP.names,
+    ids=(1, 0, 2, 3, 5, 4, 6, 7, 9, 8, 10, 11, 12, 13, 14, 15),
+    sign=np.ones(16),
+    offset=np.full(16, np.pi),
+    torque_constant=0.93 / 1.80,
+)

@@ -11,11 +11,11 @@ import numpy as np
 
 from toolwright.hardware.robot import F64
 from toolwright.sim.batch_env import BatchEnv, SingleEnv
-from toolwright.sim.grasp_bank import GraspBank
+from toolwright.sim.grasp_bank import load
 from toolwright.sim.models.physics import SUBSTEPS
 from toolwright.sim.tasks.held_tool import HeldToolConfig, HeldToolTask
 
-_PEERS = 8  # environments of the vectorized peers
+_PEERS = 4  # environments of the vectorized peers
 _PEER_STEPS = 60
 _DRIVEN = ("ctrl", "xfrc_applied", "qfrc_applied")
 
@@ -74,7 +74,7 @@ def throughput(
             done = envs * len(actions)
             report(f"round {i}/{rounds}: environment {done / took:,.0f}/s, physics {done / alone:,.0f}/s")
     steps = envs * len(actions) * rounds
-    subproc, dummy = _peers(task.bank, report)
+    subproc, dummy = _peers(report)
     return Throughput(envs, steps / spent["env"], steps / spent["physics"], subproc, dummy)
 
 
@@ -111,7 +111,7 @@ def _rows(task: HeldToolTask) -> dict[str, np.ndarray]:
     return {name: array for name, array in task.memory().items() if name.startswith(("physics.", "model."))}
 
 
-def _peers(bank: GraspBank, report: Callable[[str], None]) -> tuple[float, float]:
+def _peers(report: Callable[[str], None]) -> tuple[float, float]:
     """Rates of `SubprocVecEnv` and `DummyVecEnv` over single environments of the same task."""
     from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv
 
@@ -128,15 +128,18 @@ def _peers(bank: GraspBank, report: Callable[[str], None]) -> tuple[float, float
         return _PEERS * _PEER_STEPS / took
 
     report(f"SubprocVecEnv and DummyVecEnv with {_PEERS} environments each")
-    subproc = rate(SubprocVecEnv([_Make(i) for i in range(_PEERS)], start_method="spawn"))
-    dummy = rate(DummyVecEnv([_Make(i, bank) for i in range(_PEERS)]))
-    return subproc, dummy
+    makers = [_Make(seed) for seed in range(_PEERS)]
+    return rate(SubprocVecEnv(makers, start_method="spawn")), rate(DummyVecEnv(makers))
 
 
 @dataclass(frozen=True)
 class _Make:
+    """Makes one environment, in whatever process it is called; few tools, so that it starts soon."""
+
     seed: int
-    bank: GraspBank | None = None
 
     def __call__(self) -> SingleEnv:
-        return SingleEnv(HeldToolTask(HeldToolConfig(), 1, np.random.default_rng(self.seed), 1, self.bank))
+        config = HeldToolConfig()
+        bank = load(config.tool)
+        task = HeldToolTask(config, 1, np.random.default_rng(self.seed), 1, bank.rows(bank.part("train")[:_PEERS]))
+        return SingleEnv(task)

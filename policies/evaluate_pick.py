@@ -143,7 +143,8 @@ class Judge:
         if self.held < HELD:
             return f"not held: the bead was up for {self.held:.1f} s only"
         if np.hypot(*away[:2]) > cup.inner_diameter / 2 or abs(away[2]) > cup.height / 2:
-            return f"missed the container: the bead lies {np.hypot(*away[:2]) * 1e3:.0f} mm from the axis of the cup"
+            where = f"{np.hypot(*away[:2]) * 1e3:.0f} mm from its axis, {away[2] * 1e3:.0f} mm above its middle"
+            return f"missed the container: the bead is not in the cup: {where}"
         return "" if speed < _AT_REST else f"not at rest: the bead still moves at {speed * 1e3:.0f} mm/s"
 
 

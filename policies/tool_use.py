@@ -210,9 +210,10 @@ class ToolUse:
         self._rise_over()
         self._wait_for_rest(name)
         item, cup = loop.object(name), loop.object(container)
-        away = float(np.linalg.norm(item.pos[:2] - cup.pos[:2]))
-        if away > cup.opening / 2 or abs(float(item.pos[2] - cup.pos[2])) > approach.half_height(cup):
-            raise Trouble("missed the container", f"{name} lies {away * 1e3:.0f} mm from the axis of {container}")
+        away, up = float(np.linalg.norm(item.pos[:2] - cup.pos[:2])), float(item.pos[2] - cup.pos[2])
+        if away > cup.opening / 2 or abs(up) > approach.half_height(cup):
+            where = f"{away * 1e3:.0f} mm from its axis, {up * 1e3:.0f} mm above its middle"
+            raise Trouble("missed the container", f"{name} is not in {container}: {where}")
         return f"{name} lies in {container}", self._measured() | {"from_axis": away}
 
     def _place_at(self, name: str, x: float, y: float) -> tuple[str, dict[str, float]]:
@@ -228,7 +229,7 @@ class ToolUse:
         height = float(item.pos[2]) - approach.half_height(item) - loop.scene.table_height
         if away > PLACED or height > 0.01:
             raise Trouble("misplaced", f"{name} is {away * 1e3:.0f} mm from the place, {height * 1e3:.0f} mm up")
-        return f"{name} stands {away * 1e3:.1f} mm from the place", self._measured() | {"from_place": away}
+        return f"{name} rests {away * 1e3:.1f} mm from the place", self._measured() | {"from_place": away}
 
     def _check_held(self, name: str) -> None:
         loop = self._loop

@@ -19,6 +19,7 @@ FRAME_RATE = 25  # 1/s, how often `on_step` is called: a whole number of physics
 # With an arm behind the hand the solver's line search needs more steps than the hand alone: of 24 grasps carried by the
 # arm, 13 survived 20 steps and all survived 50.
 ARM_ITERATIONS, ARM_LINE_SEARCH, ARM_TOLERANCE = 50, 50, 1e-8
+STIFFNESS, DAMPING = 6400.0, 128.0  # 1/s^2, 1/s of the arm's error: 80 rad/s, damping ratio 0.8
 GRAVITY = np.array([0.0, 0.0, -9.81])  # m/s^2
 
 log = logging.getLogger(__name__)
@@ -44,9 +45,8 @@ class SimRobot:
     """Arm, hand, or both. Implements `hardware.robot.Robot`.
 
     The hand's servos get their targets as they are sent, once a period, as in training. The arm's controller does what
-    a real one does between two commands: it interpolates them smoothly, tracks them with velocity feed-forward, and
-    adds the torque that carries the declared payload, all within the motors' limits. Torques act through the position
-    servo, as an offset of its target.
+    a real one does between two commands: it interpolates them smoothly, follows them by computed torque, and carries
+    the declared payload, all within the motors' limits. For that the arm's position servos become motors.
 
     Args:
         model: contains joints and actuators named as in `joints`.
@@ -90,9 +90,11 @@ class SimRobot:
         mujoco.mj_kinematics(model, data)
         mujoco.mj_comPos(model, data)
         self.payload = payload or self._weigh()
-        servo = self._actuators[self._arm]
-        self._kp = model.actuator_gainprm[servo, 0]
-        self._kv = -model.actuator_biasprm[servo, 2]
+        self._inertia = np.zeros((model.nv, model.nv))
+        # A stiff servo damps implicitly: the arm then moves less than the contact solver expects, and each acceleration
+        # of the arm pushes the tool a few millimeters through the fingers. Torques from outside are what they are.
+        motors = self._actuators[self._arm]
+        model.actuator_gainprm[motors, 0], model.actuator_biasprm[motors] = 1.0, 0.0
         self._before = self._target = self._in_force()
 
     def connect(self) -> None:
@@ -133,7 +135,8 @@ class SimRobot:
         """Holds the arm at its measured position. The hand keeps its targets: letting go would drop the tool."""
         log.warning("robot stopped: %s", reason)
         self.connect()
-        self._drive_arm(self._target[self._arm], np.zeros(len(self._arm)), self._payload_torque())
+        at_rest = np.zeros(len(self._arm))
+        self._drive_arm(self._target[self._arm], at_rest, at_rest, self._payload_torque())
 
     def close(self) -> None:
         """Nothing to release."""
@@ -148,8 +151,8 @@ class SimRobot:
         data.ctrl[self._actuators] = sent
         carry = self._payload_torque()
         for i in range(self._substeps):
-            at, moving = _blend(self._before[arm], self._target[arm], sent[arm], self.period, i / self._substeps)
-            self._drive_arm(at, moving, carry)
+            path = _blend(self._before[arm], self._target[arm], sent[arm], self.period, i / self._substeps)
+            self._drive_arm(*path, carry)
             mujoco.mj_step(self.model, data)
             self._steps += 1
             if self.on_step is not None and self._steps % self._steps_a_frame == 0:
@@ -159,16 +162,15 @@ class SimRobot:
         mujoco.mj_kinematics(self.model, data)  # a step leaves poses one step behind the joints
         self._before, self._target = self._target, sent.copy()
 
-    def _drive_arm(self, at: F64, moving: F64, carry: F64) -> None:
-        """Servo targets that make the arm follow positions (n_arm,) [rad] and velocities with a torque on top [N m].
-
-        The torque stays inside of the motors' limits here: MuJoCo's implicit damping does not hold for a clamped
-        actuator, and one that was clamped once would chatter for ever.
-        """
-        q, dq = self.data.qpos[self._qpos[self._arm]], self.data.qvel[self._dofs[self._arm]]
-        limit = _TORQUE_SHARE * self.joints.effort[self._arm]
-        torque = np.clip(self._kp * (at - q) + self._kv * (moving - dq) + carry, -limit, limit)
-        self.data.ctrl[self._actuators[self._arm]] = q + (torque + self._kv * dq) / self._kp
+    def _drive_arm(self, at: F64, moving: F64, pushed: F64, carry: F64) -> None:
+        """Computed torque: follows positions, velocities and accelerations (n_arm,), with a torque [N m] on top."""
+        if not len(self._arm):
+            return
+        dofs = self._dofs[self._arm]
+        q, dq = self.data.qpos[self._qpos[self._arm]], self.data.qvel[dofs]
+        mujoco.mj_fullM(self.model, self.data, self._inertia)
+        wanted = pushed + STIFFNESS * (at - q) + DAMPING * (moving - dq)
+        self.data.ctrl[self._actuators[self._arm]] = self._inertia[np.ix_(dofs, dofs)] @ wanted + carry
 
     def _weigh(self) -> Payload:
         """All that is fixed to the last link, without the link itself."""
@@ -192,18 +194,18 @@ class SimRobot:
         return -jacobian[:, self._dofs[self._arm]].T @ (self.payload.mass * GRAVITY)
 
 
-_TORQUE_SHARE = 0.95
 _NEEDED = (mujoco.mjtObj.mjOBJ_JOINT, mujoco.mjtObj.mjOBJ_ACTUATOR)
 
 
-def _blend(before: F64, start: F64, end: F64, period: float, share: float) -> tuple[F64, F64]:
-    """Position and velocity on the quadratic B-spline through three targets, at a share of the period.
+def _blend(before: F64, start: F64, end: F64, period: float, share: float) -> tuple[F64, F64, F64]:
+    """Position, velocity and acceleration on the quadratic B-spline through three targets, at a share of the period.
 
     It goes from the middle of the first two to the middle of the last two: half a period late, never outside of what
     was asked, and with the acceleration of the targets themselves.
     """
     at = 0.5 * (1 - share) ** 2 * before + (0.5 + share * (1 - share)) * start + 0.5 * share**2 * end
-    return at, ((1 - share) * (start - before) + share * (end - start)) / period
+    moving = ((1 - share) * (start - before) + share * (end - start)) / period
+    return at, moving, (end - 2 * start + before) / period**2
 
 
 def place_in_hand(

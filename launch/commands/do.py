@@ -38,6 +38,13 @@ def add_arguments(parser: Parser) -> None:
         default="offline",
         help="what fills the four roles; 'offline' is built in and needs no network (default: offline)",
     )
+    parser.add_argument(
+        "--controller",
+        metavar="NAME",
+        type=one_of("learned", "closed_form"),
+        default="learned",
+        help="of the hand: learned (default) or closed_form",
+    )
     parser.add_argument("--video", metavar="FILE", type=video, help="write a video of the run, .mp4 or .gif")
     add_json(parser)
 
@@ -53,7 +60,7 @@ def run(args: argparse.Namespace) -> DoResult:
     from toolwright.llm_planner.executor import run_sentence
     from toolwright.llm_planner.offline import OfflineModel
 
-    with open_session(args.scene, args.seed, args.video) as session:
+    with open_session(args.scene, args.seed, args.video, args.controller) as session:
         record = run_sentence(
             args.sentence,
             actions=session.actions,

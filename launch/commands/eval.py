@@ -17,8 +17,10 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import sys
 from typing import TYPE_CHECKING
 
+from toolwright.launch.errors import UserError
 from toolwright.launch.parser import Parser, add_json, add_seed, one_of, positive, rate
 
 if TYPE_CHECKING:
@@ -35,6 +37,14 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--target", metavar="RATE", type=rate, help="success rate to reach (default: what the README claims)"
     )
+    parser.add_argument(
+        "--controller",
+        metavar="NAME",
+        type=one_of("learned", "closed_form"),
+        default="learned",
+        help="of the hand, for pick: learned (default) or closed_form; held_tool shows both",
+    )
+    parser.add_argument("--scene", metavar="NAME|FILE", help="for pick: a scene with a bead and a cup (default: bead)")
     add_json(parser)
 
 
@@ -43,18 +53,29 @@ def run(args: argparse.Namespace) -> EvalResult:
     from toolwright.launch.results import EvalResult, plain
     from toolwright.policies import evaluate
 
-    asked = {"episodes": args.episodes, "target": args.target}
+    if args.what == "held_tool" and args.scene is not None:
+        raise UserError("held_tool has no scene, only a hand: drop --scene")
+    asked = {"episodes": args.episodes, "target": args.target, "scene": args.scene}
+    if args.what == "pick":
+        asked["controller"] = args.controller
     report = getattr(evaluate, args.what)(
-        seed=args.seed, **{name: value for name, value in asked.items() if value is not None}
+        seed=args.seed,
+        report=lambda line: print(line, file=sys.stderr),
+        **{name: value for name, value in asked.items() if value is not None},
     )
-    result = EvalResult(task=args.what, **plain(dataclasses.asdict(report)))
+    rates = {"success_rate": report.success_rate, "interval_95": report.interval_95}
+    groups = [
+        {**dataclasses.asdict(group), "success_rate": group.success_rate, "interval_95": group.interval_95}
+        for group in report.groups
+    ]
+    result = EvalResult(task=args.what, **plain({**dataclasses.asdict(report), **rates, "groups": groups}))
 
     out = console(args)
     if result.failures:
         out.print(table(failure.model_dump() for failure in result.failures))
     for group in result.groups:
         out.print(f"{group.name}: {percent(group.success_rate, group.interval_95, group.n)}")
-    verdict = "reached" if result.exit_code == 0 else "missed"
+    verdict = "reached" if result.passed else "missed"
     out.print(
         f"success: {percent(result.success_rate, result.interval_95, result.n)}; target {result.target:.1%} {verdict}"
     )

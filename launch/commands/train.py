@@ -13,6 +13,7 @@ Examples:
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from typing import TYPE_CHECKING
 
 from toolwright.launch.errors import UserError
@@ -47,4 +48,5 @@ def run(args: argparse.Namespace) -> TrainResult:
 
     from toolwright.policies import train
 
-    return TrainResult(**plain(train.main(args.task, args.overrides, resume=args.resume, demo=args.demo)))
+    report = train.main(args.task, args.overrides, resume=args.resume, demo=args.demo)
+    return TrainResult(**plain(dataclasses.asdict(report)))

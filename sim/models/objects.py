@@ -22,6 +22,7 @@ SOLIMP = (0.998, 0.9999, 0.0005, 0.5, 2.0)
 SOLMIX = 100.0
 ROLLING = 0.01  # rolling friction over radius: a bead at 5 cm/s stops in about half a second
 _WALLS = 20  # boxes around a cup
+CUP_FLOOR = 0.01  # m: a bead that falls into a cup goes 6 mm in one physics step, straight through a thin floor
 _FOOT = 0.0005  # m that a cup's floor stands above the table, so that only four corners touch it
 
 
@@ -112,7 +113,7 @@ def add_capsule(
 def cup_volume(inner_diameter: float, height: float, wall: float) -> float:
     """Volume of a cup's material [m^3]; all lengths in m."""
     inner, outer = inner_diameter / 2, inner_diameter / 2 + wall
-    return float(np.pi * (outer**2 * height - inner**2 * (height - wall)))
+    return float(np.pi * (outer**2 * height - inner**2 * (height - CUP_FLOOR)))
 
 
 def add_cup(
@@ -124,13 +125,13 @@ def add_cup(
     friction: float,
     rgba: np.ndarray,
 ) -> None:
-    """An open container: a floor, and boxes in a ring as its wall; site `<body>_mouth` at the center of the rim.
+    """An open container: a thick floor, and boxes in a ring as its wall; site `<body>_mouth` at the center of the rim.
 
     Args:
         body: gets the geoms.
         inner_diameter: m, free width between opposite walls.
         height: m, full.
-        wall: m, thickness of wall and floor.
+        wall: m, thickness of the wall.
         mass: kg, in all.
         friction: sliding coefficient.
         rgba: (4,) in 0..1.
@@ -138,20 +139,20 @@ def add_cup(
     middle = inner_diameter / 2 + wall / 2
     wall_height = height - 2 * _FOOT
     half_width = (inner_diameter / 2 + wall) * np.tan(np.pi / _WALLS)
-    floor_size = [inner_diameter / 2 + wall / 2, (wall - _FOOT) / 2, 0]
+    floor_size = [inner_diameter / 2 + wall / 2, (CUP_FLOOR - _FOOT) / 2, 0]
     foot_half = (inner_diameter / 2) / np.sqrt(2)
     geoms = [
         body.add_geom(
             name=f"{body.name}_floor",
             type=mujoco.mjtGeom.mjGEOM_CYLINDER,
             size=floor_size,
-            pos=[0, 0, -height / 2 + (wall + _FOOT) / 2],
+            pos=[0, 0, -height / 2 + (CUP_FLOOR + _FOOT) / 2],
         ),
         body.add_geom(
             name=f"{body.name}_foot",
             type=mujoco.mjtGeom.mjGEOM_BOX,
-            size=[foot_half, foot_half, wall / 4],
-            pos=[0, 0, -height / 2 + wall / 4],
+            size=[foot_half, foot_half, CUP_FLOOR / 4],
+            pos=[0, 0, -height / 2 + CUP_FLOOR / 4],
         ),
     ]
     for i in range(_WALLS):

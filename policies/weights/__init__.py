@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from toolwright.hardware.robot import F64
 
-FOLDER = Path(__file__).parent / "weights"
+FOLDER = Path(__file__).parent
 
 
 class WeightsError(ValueError):

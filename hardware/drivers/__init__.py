@@ -1,0 +1,1 @@
+"""Drivers of real devices. Each imports its vendor's library only when it connects."""
