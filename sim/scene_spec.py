@@ -16,6 +16,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 from rapidfuzz import process
 
+from toolwright.sim.models.objects import CUP_FLOOR
+
 MAX_OBJECTS = 40
 DEFAULT_DENSITY = 1200.0  # kg/m^3, a filled plastic
 RESERVED_NAMES = ("world", "table", "floor", "workspace", "camera", "overview", "closeup")
@@ -237,12 +239,12 @@ class Cup(_Solid):
     shape: Literal["cup"]
     inner_diameter: Length = Field(description="Inner diameter of the mouth [m].")
     height: Length = Field(description="Full height [m].")
-    wall: float = Field(0.003, ge=0.0005, le=0.05, description="Thickness of wall and bottom [m].")
+    wall: float = Field(0.003, ge=0.0005, le=0.05, description="Thickness of the wall [m]; the bottom is thicker.")
 
     @model_validator(mode="after")
     def _has_room(self) -> Cup:
-        if self.height <= 2 * self.wall:
-            raise ValueError(f"height {self.height} must exceed twice the wall {self.wall}")
+        if self.height <= 2 * CUP_FLOOR:
+            raise ValueError(f"height {self.height} must exceed twice the thickness of the bottom, {CUP_FLOOR}")
         return self
 
 

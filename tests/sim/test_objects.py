@@ -6,7 +6,7 @@ import mujoco
 import numpy as np
 import pytest
 
-from toolwright.sim.models.objects import SOLIMP, SOLREF, MeshError, add_body, add_sphere, mesh_bounds
+from toolwright.sim.models.objects import CUP_FLOOR, SOLIMP, SOLREF, MeshError, add_body, add_sphere, mesh_bounds
 from toolwright.sim.models.physics import collide_as_thing, new_spec
 from toolwright.sim.scene_objects import add_object, add_table, bounds, footprint, lowest
 from toolwright.sim.scene_spec import BoxObject, Capsule, Cup, Cylinder, Sphere, TableSpec
@@ -95,9 +95,22 @@ def test_a_cup_keeps_a_bead_that_falls_in_and_weighs_what_it_should() -> None:
     _advance(model, data, 1.5)
     offset = data.body("bead").xpos - data.body("cup").xpos
     assert np.hypot(*offset[:2]) < 0.03
-    assert offset[2] == pytest.approx(-0.025 + 0.003 + 0.004, abs=3e-4)
+    assert offset[2] == pytest.approx(-0.025 + CUP_FLOOR + 0.004, abs=3e-4)
     assert np.linalg.norm(data.body("cup").xpos[:2] - [0.5, 0.0]) < 1e-3
     assert data.site("cup_mouth").xpos[2] == pytest.approx(0.05, abs=3e-4)
+
+
+@pytest.mark.parametrize("radius", [0.002, 0.003])
+@pytest.mark.parametrize("height", [0.115, 0.118, 0.121])
+def test_a_small_bead_dropped_from_above_the_rim_does_not_fall_through_the_floor(radius, height) -> None:
+    spec = new_spec()
+    add_table(spec, TABLE)
+    add_object(spec, "cup", Cup(shape="cup", pos=(0.5, 0.0), inner_diameter=0.06, height=0.05, mass=0.08), TABLE)
+    add_object(spec, "bead", Sphere(shape="sphere", radius=radius, pos=(0.5, 0.01, height)), TABLE)
+    model = spec.compile()
+    data = mujoco.MjData(model)
+    _advance(model, data, 1.0)
+    assert data.body("bead").xpos[2] == pytest.approx(CUP_FLOOR + radius, abs=5e-4)
 
 
 def test_a_cup_is_free_inside_over_its_whole_diameter() -> None:

@@ -129,7 +129,7 @@ def test_build_refuses_a_name_that_the_robot_has() -> None:
 
 def test_objects_inside_one_another_are_refused_but_a_bead_in_a_cup_is_not() -> None:
     cup = {"shape": "cup", "pos": (0.45, 0.0), "inner_diameter": 0.06, "height": 0.05}
-    inside = {"shape": "sphere", "pos": (0.45, 0.0, 0.01), "radius": 0.005}
+    inside = {"shape": "sphere", "pos": (0.45, 0.0, 0.018), "radius": 0.005}
     build(_scene(objects={"cup": cup, "bead": inside}), with_robot=False)
     wall = {"shape": "sphere", "pos": (0.481, 0.0, 0.03), "radius": 0.005}
     with pytest.raises(SceneError, match=r"objects\.bead\.pos: overlaps 'cup' by"):
