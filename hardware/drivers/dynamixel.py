@@ -72,7 +72,7 @@ class Bus:
     Args:
         port: of the serial adapter, for instance one of /dev/serial/by-id.
         baudrate: bit/s.
-        reply_timeout: s that a reply may be late.
+        reply_timeout: s that a reply may be late; may be changed at any time.
     """
 
     def __init__(self, port: str, baudrate: int, reply_timeout: float) -> None:
@@ -95,7 +95,7 @@ class Bus:
         """
         self.close()
         self.baudrate = baudrate or self.baudrate
-        wire = _wire(self.port, self.reply_timeout)
+        wire = _wire(self)
         with self._or_lost("open"):
             if not wire.setBaudRate(self.baudrate):
                 raise ValueError(f"{self.baudrate} bit/s is no baud rate of the SDK")
@@ -154,6 +154,15 @@ class Bus:
             raise BusError(f"{what}: answers of other motors")
         return rows[:, 2:-2], rows[:, 0].astype(np.int64)
 
+    def first_silent(self, motors: tuple[int, ...]) -> int | None:
+        """The first motor in a row that answers neither in its turn nor to a ping; two time limits at most."""
+        with self._or_lost("search for silent motors"):
+            sdk = self._sdk()
+            sdk.syncReadTx(self._wire, HARDWARE_ERROR.address, HARDWARE_ERROR.size, list(motors), len(motors), False)
+            late = (motor for motor in motors if sdk.readRx(self._wire, motor, HARDWARE_ERROR.size)[1] != 0)
+            suspect = next(late, None)
+        return suspect if suspect is not None and self.ping(suspect) is None else None
+
     def write(self, motors: tuple[int, ...], register: Register, values: I64) -> None:
         """Writes values (n,) to a register by one instruction, which no motor answers."""
         parameters: list[int] = []
@@ -206,7 +215,7 @@ def _close_quietly(wire: Any) -> None:
         log.debug("closing a lost port: %s", error)
 
 
-def _wire(port: str, reply_timeout: float) -> Any:
+def _wire(bus: Bus) -> Any:
     """The SDK's port with a monotonic clock, reads that wait instead of spinning, and a time limit of our own.
 
     The SDK's limit assumes an adapter that holds bytes back for 16 ms; low latency is asked for instead.
@@ -232,6 +241,6 @@ def _wire(port: str, reply_timeout: float) -> Any:
             return 1e3 * time.monotonic()
 
         def setPacketTimeout(self, packet_length: int) -> None:
-            self.setPacketTimeoutMillis(self.tx_time_per_byte * packet_length + 1e3 * reply_timeout)
+            self.setPacketTimeoutMillis(self.tx_time_per_byte * packet_length + 1e3 * bus.reply_timeout)
 
-    return Wire(port)
+    return Wire(bus.port)

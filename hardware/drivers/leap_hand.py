@@ -26,7 +26,7 @@ ATTEMPTS = 3
 _STATE_START, _STATE_SIZE = dxl.PRESENT_CURRENT.address, 10  # current, velocity, position in a row
 _VELOCITY = dxl.Register("Present Velocity", 128, 4, signed=True)
 _HEALTH_START, _HEALTH_SIZE = dxl.INPUT_VOLTAGE.address, 3  # voltage, temperature
-_DIAGNOSIS = 0.012  # s, so that a loss is reported soon enough for everything else to stop
+_PATIENCE = 0.03  # s that replies may be late at the start: motors come with a return delay of half a millisecond each
 _OUTSIDE = 0.3  # rad that a joint may stand outside of its range when the hand is connected
 _HARDWARE_ERRORS = {
     0: "supply voltage out of range: check the 5 V supply and its cable",
@@ -75,7 +75,7 @@ class HandSettings:
     hottest: int = 65  # degrees Celsius; the firmware cuts the torque at 70
     voltage: tuple[float, float] = (4.3, 5.8)  # V
     health_period: float = 0.5  # s between two looks at voltage and temperature
-    reply_timeout: float = 0.006  # s that a reply may be late
+    reply_timeout: float = 0.006  # s that a reply may be late; a loss is reported after five of them
     release_on_close: bool = True  # torque off: the fingers go limp
 
 
@@ -121,11 +121,15 @@ class LeapHand:
             MotorFault: a motor reports an error, or stands outside of its joint's range.
         """
         self._fault = None
+        self._bus.reply_timeout = self.settings.reply_timeout
         self._bus.open(self.settings.baudrate)
         try:
             self._find_motors()
+            self._bus.reply_timeout = _PATIENCE
             self._check_errors()
             self._set_up()
+            self._bus.reply_timeout = self.settings.reply_timeout
+            self._fast = self._knows_fast_reads()
             self._check_health()
         except Exception:
             self._bus.close()
@@ -276,7 +280,6 @@ class LeapHand:
         self._goal = np.where(holding, goals, q)
         self._bus.write(ids, dxl.GOAL_POSITION, self._ticks(self._goal))
         self._set(dxl.TORQUE_ENABLE, np.ones(len(ids), np.int64))
-        self._fast = self._knows_fast_reads()
 
     def _set_eeprom(self) -> None:
         """Writes only what differs: this memory wears out. The torque of a motor that is written goes off first."""
@@ -338,25 +341,14 @@ class LeapHand:
             except dxl.BusError as error:
                 self.damaged_replies += 1
                 cause = error
-        if silent := self._silent():
+        if (silent := self._bus.first_silent(self.motors.ids)) is not None:
             raise MotorSilent(
-                f"{self._named(silent)} does not answer: check the cable into it and its power, then connect again"
+                f"{self._named([silent])} does not answer: check the cable into it and its power, then connect again"
             ) from cause
         raise HandError(
             f"{ATTEMPTS} replies in a row were lost or damaged ({cause}), though every motor answers a ping: check "
             "cables and ground, shorten them, or lower the baud rate"
         ) from cause
-
-    def _silent(self) -> list[int]:
-        """The motors that do not answer, as far as can be said in a few milliseconds."""
-        end = time.monotonic() + _DIAGNOSIS
-        silent = []
-        for motor in self.motors.ids:
-            if self._bus.ping(motor) is None:
-                silent.append(motor)
-            if time.monotonic() > end:
-                break
-        return silent
 
     def _check_errors(self) -> None:
         errors = self._get(dxl.HARDWARE_ERROR)

@@ -9,6 +9,7 @@ synchronous read each motor waits for the one before it: behind a dead motor all
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import struct
@@ -61,15 +62,23 @@ BAUD_CODES = {0: 9600, 1: 57_600, 2: 115_200, 3: 1_000_000, 4: 2_000_000, 5: 3_0
 SPEED = 353.0  # 0.229 rev/min, without load at 5 V
 TICKS_PER_SECOND = 4096 * 0.229 / 60  # of one unit of speed
 SPRING, RISE = 25.0, 4000.0  # 1/s, units of speed per second
+STEP = 0.01  # s, longest of the simulated motion
 
 
-def checksum(data: bytes) -> int:
-    """CRC-16 with the polynomial x^16 + x^15 + x^2 + 1, as Protocol 2.0 uses it."""
-    crc = 0
+def _crc_of_byte(byte: int) -> int:
+    crc = byte << 8
+    for _ in range(8):
+        crc = (crc << 1 ^ (0x8005 if crc & 0x8000 else 0)) & 0xFFFF
+    return crc
+
+
+_CRC = [_crc_of_byte(byte) for byte in range(256)]
+
+
+def checksum(data: bytes, crc: int = 0) -> int:
+    """CRC-16 with the polynomial x^16 + x^15 + x^2 + 1, as Protocol 2.0 uses it; `crc` of what goes before."""
     for byte in data:
-        crc ^= byte << 8
-        for _ in range(8):
-            crc = (crc << 1 ^ (0x8005 if crc & 0x8000 else 0)) & 0xFFFF
+        crc = (crc << 8 & 0xFFFF) ^ _CRC[crc >> 8 ^ byte]
     return crc
 
 
@@ -118,18 +127,18 @@ class Motor:
 
     def move(self, seconds: float) -> None:
         """Goes on in time."""
-        if self["torque"]:
-            left = self["goal position"] - self._at
-            limit = abs(self["goal current"])
-            self["current"] = round(max(-limit, min(limit, left * self["position p"] / 256)))
-            step = 0.001
-            for _ in range(min(int(seconds / step), 1000)):
-                wanted = SPRING * (self["goal position"] - self._at) / TICKS_PER_SECOND
-                wanted = max(-SPEED, min(SPEED, wanted if limit else 0.0))
-                self._speed += max(-RISE * step, min(RISE * step, wanted - self._speed))
-                self._at += self._speed * TICKS_PER_SECOND * step
-        else:
-            self._speed, self["current"] = 0.0, 0
+        if not self["torque"]:
+            self._speed, self["velocity"], self["current"] = 0.0, 0, 0
+            return
+        limit = abs(self["goal current"])
+        left = self["goal position"] - self._at
+        self["current"] = round(max(-limit, min(limit, left * self["position p"] / 256)))
+        for _ in range(min(math.ceil(seconds / STEP), 200)):
+            step = min(seconds, STEP)
+            wanted = SPRING * (self["goal position"] - self._at) / TICKS_PER_SECOND if limit else 0.0
+            wanted = max(-SPEED, min(SPEED, wanted))
+            self._speed += max(-RISE * step, min(RISE * step, wanted - self._speed))
+            self._at += self._speed * TICKS_PER_SECOND * step
         self["velocity"], self["position"] = round(self._speed), round(self._at)
 
     def write(self, address: int, data: bytes) -> int:
@@ -298,6 +307,7 @@ class DynamixelBus:
         numbers = parameters[4:]
         head = HEADER + bytes([BROADCAST]) + struct.pack("<HB", 1 + len(numbers) * (size + 4), STATUS)
         answer = head if fast else b""
+        crc = checksum(head)
         for number in numbers:
             if number not in awake:
                 return answer if answer != head else b""
@@ -305,8 +315,10 @@ class DynamixelBus:
             time.sleep(2e-6 * one["return delay"])
             data = bytes(one.table[address : address + size])
             if fast:
-                answer += bytes([one.error, number]) + data
-                answer += struct.pack("<H", checksum(answer))
+                block = bytes([one.error, number]) + data
+                crc = checksum(block, crc)
+                answer += block + (end := struct.pack("<H", crc))
+                crc = checksum(end, crc)
             else:
                 answer += packet(number, STATUS, bytes([one.error]) + data)
         return answer
