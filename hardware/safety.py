@@ -19,6 +19,7 @@ from typing import Literal
 
 import numpy as np
 
+from toolwright.hardware.barriers import Barrier
 from toolwright.hardware.joints import acceleration
 from toolwright.hardware.robot import F64, JointOrderError, JointSpec, JointTarget, Robot, RobotState
 
@@ -52,48 +53,6 @@ class GateSettings:
     gap: float = 3.0  # periods between two targets above which the robot is taken to have come to rest
     effort_time: float = 0.5  # s that an effort may exceed its limit
     outside: float = 0.1  # rad that a joint may be measured outside of its range
-
-
-@dataclass(frozen=True)
-class Barrier:
-    """Configurations that are forbidden. Where one is ahead, its joints come to rest in front of it.
-
-    From a forbidden configuration, only motion that does not make it worse is let through.
-    """
-
-    name: Literal["workspace", "self-collision"]
-    violation: Callable[[F64], float]  # of joint positions (n,) [rad]; m, 0 where they are allowed
-    joints: tuple[str, ...] | None = None  # those that come to rest; all by default
-
-
-def workspace(points: Callable[[F64], F64], lower: F64, upper: F64, joints: tuple[str, ...] | None = None) -> Barrier:
-    """Keeps points of the robot inside a box.
-
-    Args:
-        points: forward kinematics, from joint positions (n,) [rad] to points (3,) or (k, 3) [m]: the flange, the tips.
-        lower: (3,) m, corner of the box.
-        upper: (3,) m, corner of the box.
-        joints: that come to rest at a wall, the arm's as a rule; all by default.
-    """
-
-    def violation(q: F64) -> float:
-        at = np.asarray(points(q))
-        return float(np.maximum(np.maximum(lower - at, at - upper), 0.0).max())
-
-    return Barrier("workspace", violation, joints)
-
-
-def self_collision(
-    distance: Callable[[F64], float], margin: float = 0.01, joints: tuple[str, ...] | None = None
-) -> Barrier:
-    """Keeps a robot off itself.
-
-    Args:
-        distance: smallest distance [m] between parts that must not touch, from joint positions (n,) [rad].
-        margin: m to keep.
-        joints: that come to rest; all by default.
-    """
-    return Barrier("self-collision", lambda q: max(margin - float(distance(q)), 0.0), joints)
 
 
 @dataclass(frozen=True)
@@ -146,7 +105,7 @@ class SafetyGate:
 
     Args:
         robot: behind the gate. Nothing else may send to it.
-        barriers: see `workspace` and `self_collision`.
+        barriers: forbidden configurations: see `hardware/barriers.py`.
         acceleration_limit: (n,) rad/s^2; by default what `hardware/joints.py` says.
         settings: times and tolerances.
         clock: s, on the same scale as the stamps of the robot's states. For a simulated robot: simulated time.
@@ -313,11 +272,13 @@ class SafetyGate:
         least = np.maximum(np.maximum(-joints.velocity, dq - gain), -room_down)
         most = np.minimum(np.minimum(joints.velocity, dq + gain), room_up)
         speed = (inside - q) / dt
-        notes.add("position", (wanted != inside) | (speed > room_up) | (speed < -room_down))
-        notes.add("velocity", np.abs(speed) > joints.velocity)
-        notes.add("acceleration", np.abs(speed - dq) > gain)
         # Rounding can turn the bounds around; the upper one wins then, and the clip of the position has the last word.
         reached = np.clip(speed, least, most)
+        notes.add(
+            "position", (wanted != inside) | (reached != speed) & ((reached == room_up) | (reached == -room_down))
+        )
+        notes.add("velocity", np.abs(speed) > joints.velocity)
+        notes.add("acceleration", np.abs(speed - dq) > gain)
         goal = np.where(reached == speed, inside, np.clip(q + reached * dt, joints.lower, joints.upper))
         ahead = [(barrier, mask) for barrier, mask in self._barriers if self._runs_into(barrier, q, goal, dt)]
         for barrier, mask in ahead:
@@ -330,8 +291,11 @@ class SafetyGate:
         return goal
 
     def _fastest(self, room: F64) -> F64:
-        """Speed [rad/s] from which a joint can still brake, period by period, within `room` (n,) [rad]."""
-        step = self._acceleration * self.period  # rad/s
+        """Speed [rad/s] from which a joint can still brake, period by period, within `room` (n,) [rad].
+
+        It counts on what targets that come as soon as is allowed can still brake in a step.
+        """
+        step = self._settings.soonest * self._acceleration * self.period  # rad/s
         periods = room / (step * self.period)
         whole = np.floor((np.sqrt(1 + 8 * periods) - 1) / 2)
         return (periods / (whole + 1) + whole / 2) * step * _ROUNDING

@@ -36,7 +36,7 @@ class SceneObject:
 
 @dataclass(frozen=True)
 class HeldTool:
-    """The articulated tool in the hand. The tip frame has z along the limbs, out of the tips, and x along the opening."""
+    """The articulated tool in the hand. Its tip frame has z along the limbs, outwards, and x along the opening."""
 
     name: str
     family: str  # for instance tweezers

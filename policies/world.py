@@ -10,6 +10,7 @@ import numpy as np
 
 from toolwright.hardware.joints import FR3, FR3_HOME, FR3_LEAP
 from toolwright.hardware.robot import F64
+from toolwright.hardware.safety import SafetyGate
 from toolwright.policies.tool_use import ToolUse
 from toolwright.sim import grasp_bank
 from toolwright.sim.perception import SimPerception, StateNoise
@@ -62,9 +63,10 @@ def simulate(
         data.joint(joint).qpos[0] = q
     place_in_hand(model, data, bank, index, ANCHOR, spec.tool_name)
     robot = SimRobot(model, data, FR3_LEAP)
-    robot.connect()
+    gate = SafetyGate(robot, clock=lambda: float(data.time))
+    gate.connect()
     perception = SimPerception(model, data, spec, noise, rng)
-    actions = ToolUse(robot, perception, bank, index, controller, _base(spec))
+    actions = ToolUse(gate, perception, bank, index, controller, _base(spec))
     return SimulatedWorld(spec, model, data, robot, perception, actions)
 
 

@@ -13,12 +13,9 @@ from toolwright.hardware import rotations
 from toolwright.hardware.joints import FR3, LEAP
 from toolwright.hardware.robot import F64, JointSpec, JointTarget, RobotState
 from toolwright.sim.grasp_bank import GraspBank
-from toolwright.sim.models.physics import CONTROL_PERIOD
+from toolwright.sim.models.physics import CONTROL_PERIOD, solve_thoroughly
 
 FRAME_RATE = 25  # 1/s, how often `on_step` is called: a whole number of physics steps apart
-# With an arm behind the hand the solver's line search needs more steps than the hand alone: of 24 grasps carried by the
-# arm, 13 survived 20 steps and all survived 50.
-ARM_ITERATIONS, ARM_LINE_SEARCH, ARM_TOLERANCE = 50, 50, 1e-8
 STIFFNESS, DAMPING = 6400.0, 128.0  # 1/s^2, 1/s of the arm's error: 80 rad/s, damping ratio 0.8
 GRAVITY = np.array([0.0, 0.0, -9.81])  # m/s^2
 
@@ -84,9 +81,7 @@ class SimRobot:
         self._last_link = int(model.jnt_bodyid[ids[self._arm[-1]]]) if len(self._arm) else -1
         model.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
         if len(self._arm):
-            model.opt.iterations = max(model.opt.iterations, ARM_ITERATIONS)
-            model.opt.ls_iterations = max(model.opt.ls_iterations, ARM_LINE_SEARCH)
-            model.opt.tolerance = ARM_TOLERANCE
+            solve_thoroughly(model.opt)
         mujoco.mj_kinematics(model, data)
         mujoco.mj_comPos(model, data)
         self.payload = payload or self._weigh()

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from toolwright.hardware.robot import F64
 from toolwright.sim.camera import d435_focal_length
-from toolwright.sim.models.physics import new_spec
+from toolwright.sim.models.physics import new_spec, solve_thoroughly
 from toolwright.sim.models.robot import add_robot
 from toolwright.sim.models.tools import add_tool, family
 from toolwright.sim.render import style
@@ -88,6 +88,7 @@ def build(scene: SceneSpec, with_robot: bool = True) -> mujoco.MjSpec:
     if found := problems(scene):
         raise SceneError("\n".join(f"{'.'.join(map(str, field))}: {message}" for field, message in found))
     spec = new_spec()
+    solve_thoroughly(spec.option)
     spec.modelname = scene.name
     style(spec)
     if with_robot:

@@ -228,7 +228,7 @@ def _wire(bus: Bus) -> Any:
 
     class Wire(PortHandler):
         def setupPort(self, cflag_baud: int) -> bool:
-            self.ser = serial.Serial(self.port_name, self.baudrate, timeout=0.001, write_timeout=0.05, exclusive=True)
+            self.ser = serial.Serial(self.port_name, self.baudrate, timeout=0.001, write_timeout=0.02, exclusive=True)
             self.is_open = True
             self.tx_time_per_byte = 10_000 / self.baudrate  # ms
             try:

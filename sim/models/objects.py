@@ -22,7 +22,7 @@ SOLIMP = (0.998, 0.9999, 0.0005, 0.5, 2.0)
 SOLMIX = 100.0
 ROLLING = 0.01  # rolling friction over radius: a bead at 5 cm/s stops in about half a second
 _WALLS = 20  # boxes around a cup
-CUP_FLOOR = 0.012  # m: a bead that falls in from 10 cm goes 7 mm in one physics step, straight through a thin floor
+CUP_FLOOR = 0.012  # m: a bead dropped in goes 6 mm in one physics step, straight through a thin floor
 _FOOT = 0.0005  # m that a cup's floor stands above the table, so that only four corners touch it
 
 
@@ -151,8 +151,8 @@ def add_cup(
         body.add_geom(
             name=f"{body.name}_foot",
             type=mujoco.mjtGeom.mjGEOM_BOX,
-            size=[foot_half, foot_half, CUP_FLOOR / 4],
-            pos=[0, 0, -height / 2 + CUP_FLOOR / 4],
+            size=[foot_half, foot_half, wall / 4],
+            pos=[0, 0, -height / 2 + wall / 4],
         ),
     ]
     for i in range(_WALLS):

@@ -6,6 +6,8 @@ bug with sparse Jacobians under Newton, hence the dense one.
 
 from __future__ import annotations
 
+from typing import Any
+
 import mujoco
 
 TIMESTEP = 0.005  # s
@@ -35,6 +37,18 @@ def new_spec(timestep: float = TIMESTEP) -> mujoco.MjSpec:
     spec.compiler.degree = False
     spec.compiler.autolimits = True
     return spec
+
+
+def solve_thoroughly(option: Any) -> None:
+    """More solver steps, for models with an arm or with small loose things.
+
+    With an arm behind the hand, 13 of 24 carried grasps survived 20 line-search steps and all survived 50; of 100 beads
+    dropped into a cup, 13 were flung away with 10 iterations and none with 50.
+
+    Args:
+        option: of a spec or of a compiled model.
+    """
+    option.iterations, option.ls_iterations, option.tolerance = 50, 50, 1e-8
 
 
 def collide_as_robot(geom: mujoco.MjsGeom, fingertip: bool = False) -> None:

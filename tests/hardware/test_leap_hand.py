@@ -351,7 +351,7 @@ def seconds_to_stop(fault: str) -> float:
         else:
             bus.unplug()
         lost = time.monotonic()
-        with pytest.raises((MotorSilent, PortLost)):
+        with pytest.raises((HandError, PortLost)):
             gate.read()
         with pytest.raises(EmergencyStopped, match="read failed"):
             gate.send(JointTarget(np.zeros(16)))

@@ -9,18 +9,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from toolwright.hardware.barriers import Barrier, self_collision, workspace
 from toolwright.hardware.joints import FR3, FR3_HOME, FR3_LEAP, LEAP, acceleration
 from toolwright.hardware.robot import F64, JointOrderError, JointSpec, JointTarget, Robot, RobotState
-from toolwright.hardware.safety import (
-    Barrier,
-    EmergencyStopped,
-    GateReport,
-    SafetyGate,
-    StateRefused,
-    TargetRefused,
-    self_collision,
-    workspace,
-)
+from toolwright.hardware.safety import EmergencyStopped, GateReport, SafetyGate, StateRefused, TargetRefused
 
 PERIOD = 0.05  # s
 REST = np.concatenate([FR3_HOME, np.full(16, 0.2)])  # rad
@@ -114,6 +106,30 @@ def test_what_the_robot_itself_cut_off_is_where_the_gate_goes_on() -> None:
         assert (sent == robot.q).all() and (np.abs(sent - before) <= FR3_LEAP.velocity * PERIOD).all()
 
 
+def test_a_simulated_robot_moves_the_same_with_and_without_the_gate() -> None:
+    mujoco = pytest.importorskip("mujoco")
+    from toolwright.sim.models.physics import new_spec
+    from toolwright.sim.models.robot import add_robot
+    from toolwright.sim.robot import SimRobot
+
+    spec = new_spec()
+    add_robot(spec, "fr3", "leap", np.zeros(3), np.array([1.0, 0, 0, 0]))
+    model = spec.compile()
+    walk = np.cumsum(np.random.default_rng(3).normal(0, 0.003, (40, 23)), axis=0)
+    ends = []
+    for with_gate in (False, True):
+        data = mujoco.MjData(model)
+        data.qpos[:], data.ctrl[7:] = REST, REST[7:]
+        simulated = SimRobot(model, data, FR3_LEAP)
+        robot: Robot = SafetyGate(simulated, clock=lambda data=data: data.time) if with_gate else simulated
+        robot.connect()
+        for offset in walk:
+            robot.read()
+            robot.send(JointTarget(REST + offset))
+        ends.append(np.concatenate([data.qpos, data.qvel, data.ctrl]))
+    assert (ends[0] == ends[1]).all()
+
+
 # -- what is limited --------------------------------------------------------------------------------------------------
 
 
@@ -169,6 +185,13 @@ def test_links_keep_their_distance() -> None:
     for _ in range(60):
         sent = step(robot, gate, FR3_HOME + np.eye(7)[0])
     assert 0.3 < sent[0] <= 0.45 and "self-collision" in gate.last_report.limits
+
+
+def test_where_it_does_not_help_that_the_arm_comes_to_rest_all_joints_do() -> None:
+    robot, gate = gated(barriers=(self_collision(lambda q: 0.5 - q[8], joints=FR3.names),))
+    for _ in range(10):
+        sent = step(robot, gate, REST + 0.6)
+    assert 0.2 <= sent[8] <= 0.49
 
 
 def test_a_barrier_without_an_answer_holds() -> None:
@@ -346,7 +369,7 @@ def test_events_tell_what_acted_and_a_faulty_listener_changes_nothing(caplog: py
     robot, gate = gated(on_event=events.append)
     step(robot, gate, REST)
     assert not events
-    step(robot, gate, REST + 1.0)
+    step(robot, gate, REST + 0.8)
     gate.emergency_stop("red button")
     assert [sorted(event.limits) for event in events] == [["acceleration", "velocity"], ["stopped"]]
     assert events[0].asked is not None and events[0].sent is not None and (events[0].asked != events[0].sent).any()
@@ -375,13 +398,13 @@ def hostile(rng: np.random.Generator, q: F64) -> object:
     return ways[rng.integers(len(ways))]()
 
 
-def test_twenty_thousand_hostile_targets_and_none_leaves_the_limits() -> None:
+def test_twelve_thousand_hostile_targets_and_none_leaves_the_limits() -> None:
     rng = np.random.default_rng(2024)
     box = (np.array([-0.6, -0.1, -0.5]), np.array([0.6, 0.1, 0.5]))
     robot, gate = gated(barriers=(workspace(tip, *box, joints=FR3.names), self_collision(lambda q: 3.0 - abs(q[3]))))
     limit, count, refused = acceleration(FR3_LEAP), 0, 0
     last, speed, sent_at = robot.q.copy(), np.zeros(23), robot.now - 1.0
-    for i in range(20_000):
+    for i in range(12_000):
         after = PERIOD * (1.0 if rng.random() < 0.7 else rng.choice([0.0, 0.3, 0.6, 0.98, 1.4, 5.0, -1.0]))
         robot.now += after
         robot.lag = 0.0 if rng.random() < 0.9 else rng.choice([0.1, 0.5, -3.0, np.nan])
@@ -412,7 +435,7 @@ def test_twenty_thousand_hostile_targets_and_none_leaves_the_limits() -> None:
         at = tip(q)
         assert (at >= box[0] - 1e-9).all() and (at <= box[1] + 1e-9).all() and abs(q[3]) <= 2.99 + 1e-9, i
         last, speed = q, new
-    assert count > 8_000 and refused > 3_000
+    assert count > 5_000 and refused > 2_000
     assert not gate.stopped
 
 

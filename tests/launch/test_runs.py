@@ -75,9 +75,10 @@ def test_ctrl_c_in_motion_stops_the_robot_and_leaves_a_record(tmp_path):
 def test_a_skill_that_fails_ends_the_run_with_1_and_its_reason(tmp_path):
     scene = tmp_path / "far.yaml"
     scene.write_text(
+        "name: far\n"
         "tool: {family: tweezers}\n"
         "workspace: {lower: [0.3, -0.9, 0.0], upper: [1.4, 0.9, 0.4]}\n"
-        "table: {size: [1.8, 2.0, 0.04], pos: [1.0, 0.0]}\n"
+        "table: {size: [1.8, 2.0], center: [1.0, 0.0]}\n"
         "objects:\n  bead: {shape: sphere, pos: [1.2, 0.5], radius: 0.005}\n"
     )
     done = toolwright("do", "pick up the bead", "--scene", str(scene), "--json", "out.json", cwd=tmp_path)
