@@ -6,8 +6,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from gymnasium import Env
 
 from toolwright.hardware.robot import F64
 from toolwright.sim.batch_env import BatchEnv, SingleEnv
@@ -128,7 +130,7 @@ def _peers(report: Callable[[str], None]) -> tuple[float, float]:
         return _PEERS * _PEER_STEPS / took
 
     report(f"SubprocVecEnv and DummyVecEnv with {_PEERS} environments each")
-    makers = [_Make(seed) for seed in range(_PEERS)]
+    makers: list[Callable[[], Env[Any, Any]]] = [_Make(seed) for seed in range(_PEERS)]
     return rate(SubprocVecEnv(makers, start_method="spawn")), rate(DummyVecEnv(makers))
 
 

@@ -7,6 +7,22 @@ from dataclasses import dataclass, field
 from toolwright.policies.statistics import wilson
 
 
+class Counted:
+    """Episodes that succeeded or not."""
+
+    n: int
+    successes: int
+
+    @property
+    def success_rate(self) -> float:
+        return self.successes / self.n
+
+    @property
+    def interval_95(self) -> tuple[float, float]:
+        """Wilson interval of the success rate."""
+        return wilson(self.successes, self.n)
+
+
 @dataclass(frozen=True)
 class Failure:
     """One failed episode."""
@@ -17,7 +33,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Group:
+class Group(Counted):
     """The episodes of one condition."""
 
     name: str
@@ -25,18 +41,9 @@ class Group:
     successes: int
     measured: dict[str, float] = field(default_factory=dict)  # for instance the share of dropped tools
 
-    @property
-    def success_rate(self) -> float:
-        return self.successes / self.n
-
-    @property
-    def interval_95(self) -> tuple[float, float]:
-        """Wilson interval of the success rate."""
-        return wilson(self.successes, self.n)
-
 
 @dataclass(frozen=True)
-class EvalReport:
+class EvalReport(Counted):
     """A whole evaluation."""
 
     n: int
@@ -45,12 +52,3 @@ class EvalReport:
     passed: bool  # every target was reached, those of the groups too
     failures: tuple[Failure, ...]
     groups: tuple[Group, ...] = ()
-
-    @property
-    def success_rate(self) -> float:
-        return self.successes / self.n
-
-    @property
-    def interval_95(self) -> tuple[float, float]:
-        """Wilson interval of the success rate."""
-        return wilson(self.successes, self.n)
