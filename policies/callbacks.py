@@ -25,7 +25,6 @@ class Progress(BaseCallback):
     def __init__(self, training: Training) -> None:
         super().__init__()
         self.training = training
-        self.successes: list[bool] = []
 
     def _on_training_start(self) -> None:
         self.begun, self.first = time.monotonic(), self.num_timesteps
@@ -47,19 +46,17 @@ class Progress(BaseCallback):
             self._show()
 
     def _on_step(self) -> bool:
-        self.successes += [info["is_success"] for info in self.locals["infos"] if "is_success" in info]
         return True
 
     def _show(self) -> None:
         now = time.monotonic()
         rate = (self.num_timesteps - self.first) / (now - self.begun)
         left = (self.training.config.steps - self.num_timesteps) / max(rate, 1e-9)
-        exploring = f"{np.mean(self.successes):.3f}" if self.successes else "-"
+        exploring = f"{np.mean(recent):.3f}" if (recent := self.model.ep_success_buffer) else "-"
         end = "\r" if sys.stderr.isatty() else "\n"
         self.training.show(
             f"{self.num_timesteps:>9,} steps  {rate:,.0f}/s  {int(left // 60)}:{int(left % 60):02d} left  "
             f"success while exploring {exploring}   {end}"
         )
         self.logger.record("progress/rate", rate)
-        self.successes = []
         self.shown = now

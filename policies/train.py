@@ -17,6 +17,7 @@ import numpy as np
 
 from toolwright.policies import checkpoint, weights
 from toolwright.policies.config import CONFIGS, TrainConfig, compose
+from toolwright.policies.curve import Point
 
 log = logging.getLogger(__name__)
 
@@ -115,6 +116,7 @@ class Training:
             ent_coef=ppo.entropy,
             seed=config.seed,
             device="cpu",
+            stats_window_size=1000,
             tensorboard_log=str(folder),
             policy_kwargs={
                 "features_extractor_class": GoalExtractor,
@@ -124,7 +126,7 @@ class Training:
             },
         )
         self.best = -1.0
-        self.curve: list[tuple[int, float, float]] = []  # steps, success, drops
+        self.curve: list[Point] = []
         self.spent = 0.0  # s, of earlier runs
         if state is not None:
             self._restore(state)
@@ -145,6 +147,7 @@ class Training:
             "last_observation": model._last_obs,
             "episode_starts": model._last_episode_starts,
             "returns": list(model.ep_info_buffer or ()),
+            "successes": list(model.ep_success_buffer or ()),
             "env": self.env.state(),
             "random": (random.getstate(), np.random.get_state(), torch.get_rng_state()),
             "best": self.best,
@@ -161,7 +164,7 @@ class Training:
         model.num_timesteps, model._n_updates = state["steps"], state["updates"]
         model._last_obs, model._last_episode_starts = state["last_observation"], state["episode_starts"]
         model.ep_info_buffer = deque(state["returns"], maxlen=model._stats_window_size)
-        model.ep_success_buffer = deque(maxlen=model._stats_window_size)
+        model.ep_success_buffer = deque(state["successes"], maxlen=model._stats_window_size)
         self.env.restore(state["env"])
         random.setstate(state["random"][0])
         np.random.set_state(state["random"][1])
@@ -213,15 +216,16 @@ class Training:
         self._judge_task.rng = rng_for(self.config.seed, SELECTION)
         judged = judge(self._judge_task, learned(actor))
         success, drops = float(judged.success.mean()), float(judged.dropped.mean())
-        self.curve.append((self.model.num_timesteps, success, drops))
+        exploring = float(np.mean(self.model.ep_success_buffer or [0.0]))
+        self.curve.append(curve.Point(self.model.num_timesteps, success, drops, exploring))
         self.model.logger.record("evaluation/success", success)
         self.model.logger.record("evaluation/dropped", drops)
         if success >= self.best:
             self.best = success
             weights.save(replace(actor, card=self.card()), self.folder / "best")
-        curve.plot(self.curve, self.folder / "curve.png", f"{self.name}: success of the deterministic policy")
+        curve.plot(self.curve, self.folder / "curve.png", f"{self.name}: success")
         line = f"{self.model.num_timesteps:>9,} steps  {curve.spark(self.curve)}  "
-        self.show(line + f"success {success:.3f}, drops {drops:.3f}\n")
+        self.show(line + f"success {success:.3f}, while exploring {exploring:.3f}, drops {drops:.3f}\n")
         if self.config.video and (final or len(self.curve) % 5 == 0):
             from toolwright.policies.film import film_episode
 

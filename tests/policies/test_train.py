@@ -221,15 +221,15 @@ def test_tensorboard_shows_every_evaluation(whole: SimpleNamespace) -> None:
 
     (log,) = {path.parent for path in whole.folder.glob("*/events.out.tfevents.*")}
     events = EventAccumulator(str(log)).Reload().Scalars("evaluation/success")
-    assert [event.value for event in events] == [success for _, success, _ in whole.curve]
+    assert [event.value for event in events] == [point.success for point in whole.curve]
     assert events[-1].step == STEPS
 
 
 def test_the_curve_has_a_point_for_every_evaluation_and_is_drawn(whole: SimpleNamespace) -> None:
-    assert [steps for steps, _, _ in whole.curve] == [2 * ROLLOUT, 4 * ROLLOUT, STEPS]
-    for _, success, drops in whole.curve:
+    assert [point.steps for point in whole.curve] == [2 * ROLLOUT, 4 * ROLLOUT, STEPS]
+    for _, success, drops, _ in whole.curve:
         assert 0 <= success <= 1 and 0 <= drops <= 1 and success + drops <= 1
-    assert whole.report.success_rate == max(success for _, success, _ in whole.curve)
+    assert whole.report.success_rate == max(point.success for point in whole.curve)
     assert (whole.folder / "curve.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
@@ -239,14 +239,14 @@ def test_the_card_says_what_the_weights_are(whole: SimpleNamespace) -> None:
     assert card["joints"] == list(LEAP.names)
     assert len(card["working_joints"]) == ACTIONS and set(card["working_joints"]) < set(LEAP.names)
     assert card["config"]["task"]["level"] == "hard" and card["config"]["envs"] == 8
-    assert card["steps"] in [steps for steps, _, _ in whole.curve]
+    assert card["steps"] in [point.steps for point in whole.curve]
     assert card["seed"] == TINY.seed and card["seconds"] > 0
     assert card["training_success"] == whole.report.success_rate
     assert {"revision", "normalizer", "observation", "action"} <= card.keys()
 
 
 def test_the_block_curve_rises_with_success() -> None:
-    line = curve.spark([(i, success, 0.0) for i, success in enumerate((0.0, 0.25, 0.5, 1.0))], width=3)
+    line = curve.spark([curve.Point(i, 0.0, 0.0, success) for i, success in enumerate((0.0, 0.25, 0.5, 1.0))], width=3)
     assert line[0] == line[-1] == "|" and len(line) == 5
     assert sorted(line[1:-1]) == list(line[1:-1]) and line[-2] == "█"
 
