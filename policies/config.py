@@ -21,7 +21,7 @@ class PPOConfig:
     gae_lambda: float = 0.95
     clip: float = 0.2
     entropy: float = 0.0
-    log_std: float = -2.3  # more exploration shakes the tool out of the hand
+    log_std: float = -2.5  # more exploration shakes the tool out of the hand
     layers: tuple[int, int] = (256, 128)
 
 
@@ -31,7 +31,7 @@ class TrainConfig:
 
     task: HeldToolConfig = field(default_factory=HeldToolConfig)
     ppo: PPOConfig = field(default_factory=PPOConfig)
-    steps: int = 1_500_000  # control steps of all worlds together
+    steps: int = 2_000_000  # control steps of all worlds together
     envs: int = 256
     seed: int = 1
     threads: int = 0  # of the physics; 0: all cores
