@@ -67,6 +67,17 @@ class Parser(argparse.ArgumentParser):
         return args
 
 
+def add_controller(parser: Parser, what: str) -> None:
+    """`--controller`; `what` begins its help."""
+    parser.add_argument(
+        "--controller",
+        metavar="NAME",
+        type=one_of("learned", "closed_form"),
+        default="learned",
+        help=f"{what}: learned (default) or closed_form",
+    )
+
+
 def add_json(parser: argparse.ArgumentParser) -> None:
     """Adds --json, which every command with a result has."""
     parser.add_argument(

@@ -17,7 +17,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from toolwright.launch.errors import UserError
-from toolwright.launch.parser import Parser, add_json, add_seed, one_of, video
+from toolwright.launch.parser import Parser, add_controller, add_json, add_seed, one_of, video
 
 if TYPE_CHECKING:
     from toolwright.launch.results import DoResult
@@ -38,13 +38,7 @@ def add_arguments(parser: Parser) -> None:
         default="offline",
         help="what fills the four roles; 'offline' is built in and needs no network (default: offline)",
     )
-    parser.add_argument(
-        "--controller",
-        metavar="NAME",
-        type=one_of("learned", "closed_form"),
-        default="learned",
-        help="of the hand: learned (default) or closed_form",
-    )
+    add_controller(parser, "of the hand")
     parser.add_argument("--video", metavar="FILE", type=video, help="write a video of the run, .mp4 or .gif")
     add_json(parser)
 

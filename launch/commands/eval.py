@@ -21,7 +21,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from toolwright.launch.errors import UserError
-from toolwright.launch.parser import Parser, add_json, add_seed, one_of, positive, rate
+from toolwright.launch.parser import Parser, add_controller, add_json, add_seed, one_of, positive, rate
 
 if TYPE_CHECKING:
     from toolwright.launch.results import EvalResult
@@ -37,13 +37,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--target", metavar="RATE", type=rate, help="success rate to reach (default: what the README claims)"
     )
-    parser.add_argument(
-        "--controller",
-        metavar="NAME",
-        type=one_of("learned", "closed_form"),
-        default="learned",
-        help="of the hand, for pick: learned (default) or closed_form; held_tool shows both",
-    )
+    add_controller(parser, "of the hand, for pick (held_tool shows both)")
     parser.add_argument("--scene", metavar="NAME|FILE", help="for pick: a scene with a bead and a cup (default: bead)")
     add_json(parser)
 
