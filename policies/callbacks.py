@@ -35,6 +35,7 @@ class Progress(BaseCallback):
         training, now = self.training, time.monotonic()
         if training.stopping:
             raise Stopped
+        training.blend()
         every = training.config.evaluate_every
         done = len(training.curve)
         if self.num_timesteps >= every * (done + 1):

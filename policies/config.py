@@ -23,6 +23,7 @@ class PPOConfig:
     entropy: float = 0.0
     log_std: float = -2.5  # more exploration shakes the tool out of the hand
     layers: tuple[int, int] = (256, 128)
+    average: float = 0.03  # share of an update's weights in the moving average that is judged and kept
 
 
 @dataclass
@@ -35,8 +36,8 @@ class TrainConfig:
     envs: int = 256
     seed: int = 1
     threads: int = 0  # of the physics; 0: all cores
-    evaluate_every: int = 100_000  # control steps
-    evaluation_worlds: int = 128
+    evaluate_every: int = 200_000  # control steps
+    evaluation_worlds: int = 512
     checkpoint_every: float = 20.0  # s
     video: bool = True  # one episode at the end and at every fifth evaluation
 

@@ -2,5 +2,6 @@
 
 from toolwright.policies.evaluate_held_tool import evaluate as held_tool
 from toolwright.policies.evaluate_pick import evaluate as pick
+from toolwright.policies.evaluate_tools import evaluate as tools
 
-__all__ = ["held_tool", "pick"]
+__all__ = ["held_tool", "pick", "tools"]

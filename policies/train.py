@@ -126,6 +126,7 @@ class Training:
             },
         )
         self.best = -1.0
+        self.average, self.averaged = weights.from_model(self.model, {}), 0
         self.curve: list[Point] = []
         self.spent = 0.0  # s, of earlier runs
         if state is not None:
@@ -150,6 +151,7 @@ class Training:
             "successes": list(model.ep_success_buffer or ()),
             "env": self.env.state(),
             "random": (random.getstate(), np.random.get_state(), torch.get_rng_state()),
+            "average": (self.average, self.averaged),
             "best": self.best,
             "curve": self.curve,
             "spent": self.spent + time.monotonic() - self.started,
@@ -170,6 +172,7 @@ class Training:
         np.random.set_state(state["random"][1])
         torch.set_rng_state(state["random"][2])
         self.best, self.curve, self.spent = state["best"], state["curve"], state["spent"]
+        self.average, self.averaged = state["average"]
 
     # -- running ------------------------------------------------------------------------------------------------------
 
@@ -190,6 +193,7 @@ class Training:
         finally:
             for signum, handler in handlers.items():
                 signal.signal(signum, handler)
+        self.blend()
         checkpoint.save(self.folder, self.state())
         if self.stopping:
             self.show(f"stopped at {self.model.num_timesteps:,} steps; go on with --resume\n")
@@ -203,8 +207,17 @@ class Training:
         del signum, frame
         self.stopping = True
 
+    def blend(self) -> None:
+        """Takes the weights after an update into their moving average, which is the policy that is judged and kept."""
+        updates = self.model._n_updates // self.config.ppo.epochs
+        if updates == self.averaged:  # a resumed training begins between two updates
+            return
+        self.averaged = updates
+        share = max(1 / (updates + 1), self.config.ppo.average)
+        self.average = weights.blend(self.average, weights.from_model(self.model, {}), share)
+
     def evaluate(self, final: bool = False) -> None:
-        """Judges the deterministic policy on worlds of its own; keeps it if it is the best so far."""
+        """Judges the averaged deterministic policy on worlds of its own; keeps it if it is the best so far."""
         from toolwright.policies import curve
         from toolwright.policies.evaluate_held_tool import SELECTION, judge, learned, rng_for
         from toolwright.sim.tasks.held_tool import HeldToolTask
@@ -212,7 +225,7 @@ class Training:
         if not hasattr(self, "_judge_task"):
             n = self.config.evaluation_worlds
             self._judge_task = HeldToolTask(self.config.task, n, rng_for(0, SELECTION), self.config.threads, self.bank)
-        actor = weights.from_model(self.model, {})
+        actor = self.average
         self._judge_task.rng = rng_for(self.config.seed, SELECTION)
         judged = judge(self._judge_task, learned(actor))
         success, drops = float(judged.success.mean()), float(judged.dropped.mean())

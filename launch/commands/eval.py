@@ -2,7 +2,8 @@
 
 WHAT is one of:
   pick       whole runs: a sentence, a random bead, the cup
-  held_tool  the hand alone: a tool in it brought to a commanded opening
+  held_tool  the hand alone: tweezers in it brought to a commanded opening
+  tools      the same for every articulated tool; writes a page, runs/eval/tools
 
 The result is the success rate with its 95 % Wilson interval, and every failure
 with its cause. The same seed gives the same episodes. The exit code is 1 if the
@@ -27,18 +28,22 @@ if TYPE_CHECKING:
     from toolwright.launch.results import EvalResult
 
 USAGE = "WHAT [options]"
-EVALUATIONS = ("pick", "held_tool")
+# Each evaluation and the options that only some have.
+EVALUATIONS: dict[str, tuple[str, ...]] = {"pick": ("scene", "controller"), "held_tool": (), "tools": ("tool",)}
 
 
 def add_arguments(parser: Parser) -> None:
-    parser.add_argument("what", metavar="WHAT", type=one_of(*EVALUATIONS), help=" or ".join(EVALUATIONS))
-    parser.add_argument("--episodes", metavar="N", type=positive, help="how many (default: pick 200, held_tool 1000)")
+    parser.add_argument("what", metavar="WHAT", type=one_of(*EVALUATIONS), help=", ".join(EVALUATIONS))
+    parser.add_argument(
+        "--episodes", metavar="N", type=positive, help="how many (default: pick 200, held_tool 1000, tools 500)"
+    )
     add_seed(parser)
     parser.add_argument(
         "--target", metavar="RATE", type=rate, help="success rate to reach (default: what the README claims)"
     )
-    add_controller(parser, "of the hand, for pick (held_tool shows both)")
+    add_controller(parser, "of the hand, for pick (the others show both)")
     parser.add_argument("--scene", metavar="NAME|FILE", help="for pick: a scene with a bead and a cup (default: bead)")
+    parser.add_argument("--tool", metavar="NAME", help="for tools: one family only, from 'list tools'")
     add_json(parser)
 
 
@@ -47,11 +52,11 @@ def run(args: argparse.Namespace) -> EvalResult:
     from toolwright.launch.results import EvalResult, plain
     from toolwright.policies import evaluate
 
-    if args.what == "held_tool" and args.scene is not None:
-        raise UserError("held_tool has no scene, only a hand: drop --scene")
-    asked = {"episodes": args.episodes, "target": args.target, "scene": args.scene}
-    if args.what == "pick":
-        asked["controller"] = args.controller
+    own = EVALUATIONS[args.what]
+    for option in ("scene", "tool"):
+        if option not in own and getattr(args, option) is not None:
+            raise UserError(f"eval {args.what} has no {option}: drop --{option}")
+    asked = {name: getattr(args, name) for name in ("episodes", "target", *own)}
     report = getattr(evaluate, args.what)(
         seed=args.seed,
         report=lambda line: print(line, file=sys.stderr),

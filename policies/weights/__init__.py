@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -99,3 +99,12 @@ def from_model(model: Any, card: dict[str, Any]) -> Actor:
     layers = tuple((m.weight.detach().numpy().copy(), m.bias.detach().numpy().copy()) for m in modules)
     extractor = policy.features_extractor
     return Actor(layers, extractor.goal_scale, extractor.error_scale, card)
+
+
+def blend(old: Actor, new: Actor, share: float) -> Actor:
+    """The actor whose weights are (1 - share) of `old` and `share` of `new`."""
+    pairs = zip(old.layers, new.layers, strict=True)
+    layers = tuple(
+        ((1 - share) * w0 + share * w1, (1 - share) * b0 + share * b1) for (w0, b0), (w1, b1) in pairs
+    )
+    return replace(new, layers=layers)

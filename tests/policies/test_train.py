@@ -77,6 +77,10 @@ def _parameters(training: Training) -> dict[str, np.ndarray]:
     return {name: value.numpy().copy() for name, value in training.model.policy.state_dict().items()}
 
 
+def _layers(actor: Actor) -> dict[str, np.ndarray]:
+    return {f"{i}.{name}": array for i, layer in enumerate(actor.layers) for name, array in zip("wb", layer, strict=True)}
+
+
 def _same(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> bool:
     return first.keys() == second.keys() and all(np.array_equal(first[name], second[name]) for name in first)
 
@@ -100,7 +104,12 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
         training = _training(folder)
         report = training.run()
     return SimpleNamespace(
-        folder=folder, states=states, report=report, parameters=_parameters(training), curve=training.curve
+        folder=folder,
+        states=states,
+        report=report,
+        parameters=_parameters(training),
+        average=_layers(training.average),
+        curve=training.curve,
     )
 
 
@@ -120,6 +129,16 @@ def test_a_resumed_training_ends_with_the_same_weights_bit_for_bit(
     assert report.steps == whole.report.steps == STEPS
     assert resumed.curve == whole.curve
     assert _same(_parameters(resumed), whole.parameters)
+    assert _same(_layers(resumed.average), whole.average)
+
+
+def test_what_is_kept_is_the_mean_of_the_weights_of_every_update(whole: SimpleNamespace) -> None:
+    """Every saved state holds the weights after one update; the mean is plain while the training is short."""
+    states = [pickle.loads(state) for state in whole.states]
+    mean = np.mean([state["policy"]["action_net.weight"].numpy() for state in states], axis=0)
+    kept, averaged = pickle.loads(whole.states[-1])["average"]
+    assert averaged == len(states) - 1 == 6
+    assert kept.layers[-1][0] == pytest.approx(mean, abs=1e-6)
 
 
 def test_another_seed_ends_with_other_weights(whole: SimpleNamespace, tmp_path: Path) -> None:
