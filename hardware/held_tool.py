@@ -15,7 +15,8 @@ from toolwright.hardware.robot import F64
 
 WORKING = np.array([*range(8), *range(12, 16)])  # index, middle, thumb; the ring finger stays tucked
 PUSH, LEAK = 0.03, 0.9  # rad an action adds to the residual, share of the residual that stays
-ACTIONS = len(WORKING)
+SPEED = 0.08  # m/s, of the reference that runs ahead of the opening to the goal; an action scales it by 0 to 2
+ACTIONS = 1 + len(WORKING)
 
 
 @dataclass(frozen=True)
@@ -88,21 +89,25 @@ class ClosedFormController:
 class LearnedInterface:
     """Observation and action law of the learned policy, with the little state that it keeps between two steps.
 
-    The policy adds a residual to the closed-form controller's targets. An action pushes the residual, which leaks away:
-    exploration stays smooth, and a policy that does nothing is the controller.
+    The policy sets how fast the closed-form controller's reference goes to the goal (a jump from shut to wide open throws
+    the tool out of the hand) and adds a residual to the controller's targets. An action pushes the residual, which leaks
+    away: exploration stays smooth, and a policy that does nothing is the controller with a steady reference.
     """
 
-    SIZE = 3 * ACTIONS + 6 + 1 + 6 + 3
+    SIZE = 3 * len(WORKING) + 6 + 1 + 1 + 6 + 3
 
     def __init__(self, synergy: Synergy, period: float) -> None:
         n = len(synergy.openings)
         self.controller = ClosedFormController(synergy, period)
+        self.period = period
         self.command = np.zeros((n, 16))
-        self.residual = np.zeros((n, ACTIONS))
+        self.residual = np.zeros((n, len(WORKING)))
+        self.reference = np.zeros(n)  # m
 
-    def reset(self, ids: np.ndarray, command: F64) -> None:
-        """Starts the hands `ids` from servo targets (len(ids), 16) [rad]."""
+    def reset(self, ids: np.ndarray, command: F64, opening: F64) -> None:
+        """Starts the hands `ids` from servo targets (len(ids), 16) [rad] and measured openings (len(ids),) [m]."""
         self.controller.reset(ids)
+        self.reference[ids] = opening
         self.command[ids] = command
         self.residual[ids] = 0
 
@@ -125,6 +130,7 @@ class LearnedInterface:
                 10 * self.residual,  # 12
                 100 * displacement[:, :3],  # 3
                 5 * displacement[:, 3:],  # 3
+                50 * self.reference[:, None],  # 1
                 100 * self.controller.opening_integral[:, None],  # 1
                 100 * pose[:, :3],  # 3
                 5 * pose[:, 3:],  # 3
@@ -135,8 +141,11 @@ class LearnedInterface:
 
     def target(self, action: F64, opening: F64, displacement: F64, goal: F64) -> F64:
         """Servo targets (N, 16) [rad] after actions (N, ACTIONS) in [-1, 1]; the rest as the controller's."""
-        self.residual = LEAK * self.residual + PUSH * np.clip(action, -1, 1)
-        command = self.controller.target(opening, displacement, goal)
+        action = np.clip(action, -1, 1)
+        step = self.period * SPEED * (1 + action[:, 0])
+        self.reference = np.clip(goal, self.reference - step, self.reference + step)
+        self.residual = LEAK * self.residual + PUSH * action[:, 1:]
+        command = self.controller.target(opening, displacement, self.reference)
         command[:, WORKING] += self.residual
         self.command = np.clip(command, LEAP.lower, LEAP.upper)
         return self.command

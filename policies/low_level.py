@@ -57,7 +57,7 @@ class HandPolicy:
         self._pos, self._quat = tool.pos_palm.copy(), tool.quat_palm.copy()
         self.closed_form.reset(np.zeros(1, dtype=np.intp))
         command = self.synergy(np.array([tool.opening]))[0] if command is None else command
-        self.interface.reset(np.zeros(1, dtype=np.intp), command[None])
+        self.interface.reset(np.zeros(1, dtype=np.intp), command[None], np.array([tool.opening]))
 
     def target(self, state_q: F64, tool: HeldTool, gravity_palm: F64, goal: float) -> F64:
         """Servo targets (16,) [rad] for the next period.

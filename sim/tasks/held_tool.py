@@ -58,6 +58,7 @@ class HeldToolTask:
 
     actions = ACTIONS
     observations = LearnedInterface.SIZE
+    goal_size = 1
 
     def __init__(
         self, config: HeldToolConfig, n: int, rng: np.random.Generator, nthread: int = 0, bank: GraspBank | None = None
@@ -133,7 +134,6 @@ class HeldToolTask:
         self._offset[ids] = rng.uniform(-r.joint_offset, r.joint_offset, (n, 16))
         command = bank.ctrl[tool, anchor]
         self.controller.reset(ids)
-        self.interface.reset(ids, command)
         self.ctrl[ids] = command - self._offset[ids]
         grasp.fill_history(self.batch, ids)
 
@@ -151,6 +151,7 @@ class HeldToolTask:
         self._effort[ids] = 0
         self.batch.forward(ids)
         self._seen[:, ids] = self._perceived(ids)
+        self.interface.reset(ids, command, self._seen[0, ids, 0])
         self._measured_q[ids] = self._encoders(ids)
 
     def _slipped(self, tool: F64) -> F64:
@@ -230,6 +231,10 @@ class HeldToolTask:
     def opening(self) -> F64:
         """(N,) true opening [m]."""
         return self.bank.family.opening(self._params, self.qpos[:, -1])
+
+    def achieved(self) -> F64:
+        """(N,) m: what the reward compares with the goal."""
+        return self.opening()
 
     def estimate(self) -> tuple[F64, F64]:
         """Opening (N,) [m] and displacement (N, 6) [m, rad] as perception delivers them: noisy and late."""

@@ -9,6 +9,7 @@ from toolwright.hardware.held_tool import (
     ACTIONS,
     LEAK,
     PUSH,
+    SPEED,
     WORKING,
     ClosedFormController,
     ClosedFormGains,
@@ -135,17 +136,32 @@ def test_targets_of_the_controller_stay_inside_the_joints_limits() -> None:
 # -- the learned policy's interface -----------------------------------------------------------------------------------
 
 
-def test_a_policy_that_outputs_zero_is_the_closed_form_controller() -> None:
+def test_a_policy_that_outputs_zero_is_the_closed_form_controller_behind_a_steady_reference() -> None:
     interface, controller = LearnedInterface(_synergy(), PERIOD), ClosedFormController(_synergy(), PERIOD)
-    interface.reset(np.arange(N), _synergy().ctrl[:, 1])
+    reference = np.full(N, 0.02)
+    interface.reset(np.arange(N), _synergy().ctrl[:, 1], reference)
     for opening, displacement, goal in _measurements(3, 40):
         sent = interface.target(np.zeros((N, ACTIONS)), opening, displacement, goal)
-        assert (sent == controller.target(opening, displacement, goal)).all()
+        reference = np.clip(goal, reference - SPEED * PERIOD, reference + SPEED * PERIOD)
+        assert (sent == controller.target(opening, displacement, reference)).all()
+
+
+def test_the_policy_chooses_how_fast_the_reference_goes_and_it_stops_at_the_goal() -> None:
+    far = SPEED * PERIOD * 3.5
+    for action, steps in ((-1.0, None), (0.0, 4), (1.0, 2)):
+        interface = LearnedInterface(_synergy(), PERIOD)
+        interface.reset(np.arange(N), _synergy().ctrl[:, 1], np.zeros(N))
+        reached = []
+        for _ in range(6):
+            interface.target(np.full((N, ACTIONS), action), np.zeros(N), np.zeros((N, 6)), np.full(N, far))
+            reached.append(bool((interface.reference == far).all()))
+        assert reached.index(True) + 1 == steps if steps else (interface.reference == 0).all()
 
 
 def test_an_action_moves_the_working_joints_by_a_push_and_no_other() -> None:
     synergy, goal = _synergy(), np.full(N, 0.01)
     interface = LearnedInterface(synergy, PERIOD)
+    interface.reset(np.arange(N), synergy.ctrl[:, 1], goal)
     moved = interface.target(np.ones((N, ACTIONS)), goal, np.zeros((N, 6)), goal) - synergy(goal)
     idle = np.setdiff1d(np.arange(16), WORKING)
     assert [LEAP.names[i][:2] for i in idle] == ["rf"] * 4
@@ -182,7 +198,8 @@ def test_the_observation_has_its_parts_where_the_shipped_weights_expect_them() -
     interface = LearnedInterface(_synergy(), PERIOD)
     rng = np.random.default_rng(5)
     q, displacement, gravity = rng.normal(size=(N, 16)), rng.normal(size=(N, 6)), rng.normal(size=(N, 3))
-    interface.command, interface.residual = rng.normal(size=(N, 16)), rng.normal(size=(N, ACTIONS))
+    interface.command, interface.residual = rng.normal(size=(N, 16)), rng.normal(size=(N, len(WORKING)))
+    interface.reference = rng.normal(size=N)
     interface.controller.opening_integral, interface.controller.pose_integral = rng.normal(size=N), displacement / 2
     parts = [
         (0, 12, q[:, WORKING]),
@@ -190,13 +207,14 @@ def test_the_observation_has_its_parts_where_the_shipped_weights_expect_them() -
         (24, 36, 10 * interface.residual),
         (36, 39, 100 * displacement[:, :3]),
         (39, 42, 5 * displacement[:, 3:]),
-        (42, 43, 100 * interface.controller.opening_integral[:, None]),
-        (43, 46, 50 * displacement[:, :3]),
-        (46, 49, 2.5 * displacement[:, 3:]),
-        (49, 52, gravity),
+        (42, 43, 50 * interface.reference[:, None]),
+        (43, 44, 100 * interface.controller.opening_integral[:, None]),
+        (44, 47, 50 * displacement[:, :3]),
+        (47, 50, 2.5 * displacement[:, 3:]),
+        (50, 53, gravity),
     ]
     observation = interface.observe(q, displacement, gravity)
-    assert observation.shape == (N, LearnedInterface.SIZE) == (N, 52)
+    assert observation.shape == (N, LearnedInterface.SIZE) == (N, 53)
     for begin, end, expected in parts:
         assert observation[:, begin:end] == pytest.approx(expected), (begin, end)
 
@@ -204,6 +222,7 @@ def test_the_observation_has_its_parts_where_the_shipped_weights_expect_them() -
 def test_a_reset_starts_the_named_hands_from_a_command_without_residual() -> None:
     interface, goal = LearnedInterface(_synergy(), PERIOD), np.full(N, 0.01)
     sent = interface.target(np.ones((N, ACTIONS)), goal, np.zeros((N, 6)), goal)
-    interface.reset(np.array([2]), np.full((1, 16), 0.1))
+    interface.reset(np.array([2]), np.full((1, 16), 0.1), np.array([0.03]))
     assert (interface.command[:2] == sent[:2]).all() and (interface.command[2] == 0.1).all()
     assert interface.residual[:2].all() and not interface.residual[2].any()
+    assert interface.reference[2] == 0.03 and (interface.reference[:2] != 0.03).all()

@@ -7,6 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 
+from toolwright.hardware import held_tool as interfaces
 from toolwright.hardware.held_tool import ACTIONS, LearnedInterface
 from toolwright.policies.evaluate_held_tool import (
     EVALUATION,
@@ -46,7 +47,7 @@ def _task(level: str = "nominal", seed: int = 0, n: int = N, **config: object) -
 
 
 def _still() -> Actor:
-    """A policy that does nothing, which makes it the closed-form controller."""
+    """A policy that does nothing: the closed-form controller behind a steady reference."""
     size = LearnedInterface.SIZE + 3
     return Actor(((np.zeros((ACTIONS, size), np.float32), np.zeros(ACTIONS, np.float32)),), 50.0, 200.0, {})
 
@@ -138,6 +139,7 @@ def _report() -> tuple[EvalReport, tuple[str, ...]]:
     lines: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(held_tool, "load", lambda name: _bank())
+        patch.setattr(interfaces, "SPEED", 1e9)  # a policy that does nothing is the closed-form controller
         return evaluate(episodes=4, seed=3, actor=_still(), report=lines.append), tuple(lines)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from mujoco.batch import MODEL_FIELDS
 
+from toolwright.hardware import held_tool as interfaces
 from toolwright.hardware import rotations
 from toolwright.hardware.held_tool import WORKING
 from toolwright.hardware.joints import LEAP
@@ -360,7 +361,8 @@ def test_a_restored_task_goes_on_bit_for_bit() -> None:
         assert np.array_equal(np.stack(rest(again)), np.stack(expected))
 
 
-def test_a_policy_that_does_nothing_plays_the_closed_form_controller() -> None:
+def test_a_policy_that_does_nothing_plays_the_closed_form_controller(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interfaces, "SPEED", 1e9)  # the reference is at the goal at once
     first, second = _task(), _task()
     for _ in range(10):
         first.act(np.zeros((N, first.actions)))
