@@ -100,6 +100,7 @@ class Motor:
         self["baud rate"] = next(code for code, rate in BAUD_CODES.items() if rate == baudrate)
         self._at = float(self["position"])  # ticks
         self._speed = 0.0  # units of speed
+        self.stops = (-math.inf, math.inf)  # ticks, where the joint's mechanics end
 
     def __getitem__(self, name: str) -> int:
         address, size, _, low, _ = ENTRIES[name]
@@ -139,6 +140,8 @@ class Motor:
             wanted = max(-SPEED, min(SPEED, wanted))
             self._speed += max(-RISE * step, min(RISE * step, wanted - self._speed))
             self._at += self._speed * TICKS_PER_SECOND * step
+            if not self.stops[0] <= self._at <= self.stops[1]:
+                self._at, self._speed = min(max(self._at, self.stops[0]), self.stops[1]), 0.0
         self["velocity"], self["position"] = round(self._speed), round(self._at)
 
     def write(self, address: int, data: bytes) -> int:
