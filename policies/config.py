@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from toolwright.sim.tasks.held_tool import HeldToolConfig
+from toolwright.sim.tasks.reorient import ReorientConfig
 
 
 @dataclass
@@ -22,7 +23,7 @@ class PPOConfig:
     clip: float = 0.2
     entropy: float = 0.0
     log_std: float = -2.5  # more exploration shakes the tool out of the hand
-    layers: tuple[int, int] = (256, 128)
+    layers: tuple[int, ...] = (256, 128)
     average: float = 0.03  # share of an update's weights in the moving average that is judged and kept
 
 
@@ -30,20 +31,21 @@ class PPOConfig:
 class TrainConfig:
     """One training."""
 
-    task: HeldToolConfig = field(default_factory=HeldToolConfig)
+    task: Any = field(default_factory=HeldToolConfig)  # its class names the task, see subjects.py
     ppo: PPOConfig = field(default_factory=PPOConfig)
-    steps: int = 2_000_000  # control steps of all worlds together
+    steps: int = 1_000_000  # control steps of all worlds together
     envs: int = 256
     seed: int = 1
     threads: int = 0  # of the physics; 0: all cores
     evaluate_every: int = 200_000  # control steps
     evaluation_worlds: int = 512
     checkpoint_every: float = 20.0  # s
+    clone: str = ""  # folder of a planner's labels that the policy starts from; "": from nothing
     video: bool = True  # one episode at the end and at every fifth evaluation
 
 
 def held_tool() -> TrainConfig:
-    """The full training: hard randomization, minutes to half an hour on two cores."""
+    """The full training: hard randomization, minutes on two cores."""
     return TrainConfig()
 
 
@@ -54,7 +56,49 @@ def held_tool_demo() -> TrainConfig:
     )
 
 
-CONFIGS = {"held_tool": held_tool, "held_tool_demo": held_tool_demo}
+_REORIENT_PPO = PPOConfig(
+    learning_rate=5e-4,
+    rollout=24,
+    batch=4096,
+    epochs=4,
+    gamma=0.985,
+    log_std=-1.0,
+    layers=(512, 256, 256),
+    average=0.02,
+)
+
+
+def reorient() -> TrainConfig:
+    """All training shapes, goals from 0.6 rad to anywhere, then any palm direction: hours, not minutes."""
+    return TrainConfig(
+        task=ReorientConfig(near=0.8, palm=(0.0, 3.1416)),
+        ppo=_REORIENT_PPO,
+        steps=400_000_000,
+        envs=512,
+        evaluate_every=2_000_000,
+        evaluation_worlds=256,
+        checkpoint_every=120.0,
+    )
+
+
+def reorient_demo() -> TrainConfig:
+    """The cube alone, goals close by, nominal physics: to see it learn."""
+    return TrainConfig(
+        task=ReorientConfig(shapes="cube", level="nominal", near=0.6, horizon=100),
+        ppo=_REORIENT_PPO,
+        steps=1_000_000,
+        evaluate_every=200_000,
+        evaluation_worlds=64,
+        video=False,
+    )
+
+
+CONFIGS = {
+    "held_tool": held_tool,
+    "held_tool_demo": held_tool_demo,
+    "reorient": reorient,
+    "reorient_demo": reorient_demo,
+}
 
 
 class ConfigError(ValueError):

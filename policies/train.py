@@ -89,16 +89,16 @@ class Training:
         from stable_baselines3 import PPO
 
         from toolwright.policies.network import GoalExtractor
+        from toolwright.policies.subjects import subject
         from toolwright.sim.batch_env import BatchEnv
-        from toolwright.sim.tasks.held_tool import HeldToolTask
 
         torch.set_num_threads(1)
         self.name, self.config, self.folder = name, config, folder
         self.show = show or _line
         ppo = config.ppo
-        task = HeldToolTask(config.task, config.envs, np.random.default_rng(config.seed), config.threads)
-        self.env = BatchEnv(task, folder / "nan")
-        self.bank = task.bank
+        self.subject = subject(config.task)
+        self.task = self.subject.make(config.task, config.envs, np.random.default_rng(config.seed), config.threads)
+        self.env = BatchEnv(self.task, folder / "nan")
 
         def rate(left: float) -> float:
             return ppo.learning_rate * max(left, ppo.final_share)
@@ -120,11 +120,16 @@ class Training:
             tensorboard_log=str(folder),
             policy_kwargs={
                 "features_extractor_class": GoalExtractor,
+                "features_extractor_kwargs": self.subject.scales,
                 "net_arch": list(ppo.layers),
                 "activation_fn": torch.nn.ELU,
                 "log_std_init": ppo.log_std,
             },
         )
+        if config.clone and state is None:
+            from toolwright.policies import clone
+
+            clone.fit(self.model.policy, Path(config.clone), np.random.default_rng(config.seed), report=self.show)
         self.best = -1.0
         self.average, self.averaged = weights.from_model(self.model, {}), 0
         self.curve: list[Point] = []
@@ -219,16 +224,16 @@ class Training:
     def evaluate(self, final: bool = False) -> None:
         """Judges the averaged deterministic policy on worlds of its own; keeps it if it is the best so far."""
         from toolwright.policies import curve
-        from toolwright.policies.evaluate_held_tool import SELECTION, judge, learned, rng_for
-        from toolwright.sim.tasks.held_tool import HeldToolTask
+        from toolwright.policies.evaluate_held_tool import SELECTION, rng_for
 
+        config = self.config
         if not hasattr(self, "_judge_task"):
-            n = self.config.evaluation_worlds
-            self._judge_task = HeldToolTask(self.config.task, n, rng_for(0, SELECTION), self.config.threads, self.bank)
+            n, rng = config.evaluation_worlds, rng_for(0, SELECTION)
+            self._judge_task = self.subject.make(config.task, n, rng, config.threads, self.task)
         actor = self.average
-        self._judge_task.rng = rng_for(self.config.seed, SELECTION)
-        judged = judge(self._judge_task, learned(actor))
-        success, drops = float(judged.success.mean()), float(judged.dropped.mean())
+        self._judge_task.rng = rng_for(config.seed, SELECTION)
+        judged = self.subject.judge(self._judge_task, actor)
+        success, drops = judged.success, judged.dropped
         exploring = float(np.mean(self.model.ep_success_buffer or [0.0]))
         self.curve.append(curve.Point(self.model.num_timesteps, success, drops, exploring))
         self.model.logger.record("evaluation/success", success)
@@ -239,24 +244,17 @@ class Training:
         curve.plot(self.curve, self.folder / "curve.png", f"{self.name}: success")
         line = f"{self.model.num_timesteps:>9,} steps  {curve.spark(self.curve)}  "
         self.show(line + f"success {success:.3f}, while exploring {exploring:.3f}, drops {drops:.3f}\n")
-        if self.config.video and (final or len(self.curve) % 5 == 0):
-            from toolwright.policies.film import film_episode
-
-            film_episode(self.config.task, self.bank, actor, self.folder / f"episode_{self.model.num_timesteps}.mp4")
+        if config.video and (final or len(self.curve) % 5 == 0):
+            self.subject.film(config.task, self.task, actor, self.folder / f"episode_{self.model.num_timesteps}.mp4")
 
     def card(self) -> dict[str, Any]:
         """What the weights are, for their card."""
-        from toolwright.hardware.held_tool import WORKING
         from toolwright.hardware.joints import LEAP
         from toolwright.policies.revision import revision
 
         return {
-            "policy": "held_tool",
-            "tool": self.config.task.tool,
-            "observation": "see LearnedInterface.observe in hardware/held_tool.py",
-            "action": "see LearnedInterface.target in hardware/held_tool.py",
+            **self.subject.card(self.config.task),
             "joints": list(LEAP.names),
-            "working_joints": [LEAP.names[i] for i in WORKING],
             "normalizer": "none: the observation is of order one by construction",
             "config": asdict(self.config),
             "steps": self.model.num_timesteps,

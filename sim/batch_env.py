@@ -25,6 +25,7 @@ class Task(Protocol):
     horizon: int
     actions: int
     observations: int
+    goal_size: int
     model: mujoco.MjModel
     batch: Batch
     age: np.ndarray
@@ -39,6 +40,7 @@ class Task(Protocol):
     def act(self, action: F64) -> None: ...
     def sense(self) -> None: ...
     def observe(self) -> dict[str, F64]: ...
+    def achieved(self) -> F64: ...
     def measure(self) -> dict[str, F64]: ...
     def reward(self, achieved: F64, desired: F64, info: dict[str, F64]) -> dict[str, F64]: ...
     def failed(self, info: dict[str, F64]) -> np.ndarray: ...
@@ -49,7 +51,8 @@ def _spaces(task: Task) -> tuple[gym.Space[Any], gym.spaces.Box]:
     def box(size: int) -> gym.spaces.Box:
         return gym.spaces.Box(-np.inf, np.inf, (size,), np.float32)
 
-    observation = gym.spaces.Dict(observation=box(task.observations), achieved_goal=box(1), desired_goal=box(1))
+    goal = box(task.goal_size)
+    observation = gym.spaces.Dict(observation=box(task.observations), achieved_goal=goal, desired_goal=goal)
     return observation, gym.spaces.Box(-1, 1, (task.actions,), np.float32)
 
 
@@ -89,7 +92,7 @@ class BatchEnv(VecEnv):
         broken = self._guard()
         task.sense()
         info = task.measure()
-        self.terms = task.reward(info["opening"], task.goal, info)
+        self.terms = task.reward(task.achieved(), task.goal, info)
         reward = np.where(broken, 0.0, sum(self.terms.values()))
         terminated = task.failed(info) | broken
         truncated = ~terminated & (task.age >= task.horizon)
@@ -183,7 +186,7 @@ class SingleEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
         task.batch.step(nstep=SUBSTEPS)
         task.sense()
         info = task.measure()
-        terms = task.reward(info["opening"], task.goal, info)
+        terms = task.reward(task.achieved(), task.goal, info)
         terminated = bool(task.failed(info)[0])
         truncated = not terminated and bool(task.age[0] >= task.horizon)
         measured = {key: float(value[0]) for key, value in info.items()}

@@ -1,0 +1,60 @@
+"""Turning an object in the hand, as the hand's controllers see it: action law and touch-free proprioception.
+
+One code for training and robot, batched: N hands at once, N = 1 on a robot. Frames are the palm's.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from toolwright.hardware.joints import LEAP
+from toolwright.hardware.robot import F64
+
+ACTIONS = 16
+STEP = 0.17  # rad, most that an action moves a servo target: 3.4 rad/s at 20 Hz, as Visual Dexterity allows
+LEASH = 0.35  # rad, most that a target is ahead of its joint: beyond it the motor's current limit decides anyway
+# rad, a cradle of bent fingers and thumb in which things of 5 to 9 cm come to rest when the palm faces up
+HOME = np.array([0.5, 0.0, 0.7, 0.7] * 3 + [0.6, 0.9, 0.5, 0.4])
+CENTER = np.array([-0.015, -0.03, -0.072])  # m, where such things lie
+UP = np.array([np.sin(np.deg2rad(20)), 0.0, np.cos(np.deg2rad(20))])  # gravity when the palm faces up, fingers lowered
+
+
+class ReorientInterface:
+    """Servo targets from actions, and what the joints tell, with the little state kept between two steps."""
+
+    SIZE = 3 * ACTIONS
+
+    def __init__(self, n: int) -> None:
+        self.command = np.zeros((n, ACTIONS))
+        self.action = np.zeros((n, ACTIONS))
+
+    def reset(self, ids: np.ndarray, command: F64) -> None:
+        """Starts the hands `ids` from servo targets (len(ids), 16) [rad]."""
+        self.command[ids] = command
+        self.action[ids] = 0
+
+    def observe(self, q: F64) -> F64:
+        """(N, SIZE), every entry of order one, from measured joints (N, 16) [rad]."""
+        return np.concatenate(
+            [
+                q,  # 16
+                5 * (self.command - q),  # 16
+                self.action,  # 16
+            ],
+            axis=1,
+        )
+
+    def target(self, action: F64, q: F64) -> F64:
+        """Servo targets (N, 16) [rad] after actions (N, 16) in [-1, 1], with joints measured at q (N, 16) [rad].
+
+        A target moves by the action; without one it stays, and so does the hand.
+        """
+        self.action = np.clip(action, -1, 1).astype(np.float64)
+        self.command = advance(self.command, self.action, q)
+        return self.command
+
+
+def advance(command: F64, action: F64, q: F64) -> F64:
+    """The action law alone, all arrays (..., 16)."""
+    moved = np.clip(command + STEP * action, q - LEASH, q + LEASH)
+    return np.clip(moved, LEAP.lower, LEAP.upper)

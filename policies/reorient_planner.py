@@ -1,0 +1,179 @@
+"""Turning an object by sampling: model-predictive control over the batched physics, without training.
+
+Every few control steps it tries K plans of a short horizon for each hand on copies of its world, and follows the mean
+of the best few until the next time. The copies differ in what the controller cannot know (mass, friction, motors), so
+that what it does holds although its model is wrong, and an object that spins fast costs.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from dataclasses import dataclass, field
+
+import numpy as np
+from mujoco.batch import Batch
+
+from toolwright.hardware.reorient import ACTIONS, CENTER, advance
+from toolwright.hardware.robot import F64
+from toolwright.sim import randomize
+from toolwright.sim.models.physics import CONTROL_PERIOD
+from toolwright.sim.randomize_reorient import LEVELS
+from toolwright.sim.tasks.reorient import ReorientTask
+
+
+@dataclass
+class PlanCosts:
+    """What a plan costs, in rad of error at its end."""
+
+    on_the_way: float = 0.5  # share of the mean error over the plan
+    spin: float = 0.01  # per rad/s of the object, at the end and on the way
+    rest: float = 0.03  # the same near the goal, where it shall come to rest
+    away: float = 6.0  # per m from the middle of the hand beyond `free`
+    free: float = 0.025  # m
+    dropped: float = 5.0
+    joints: float = 0.02  # per rad/s of the joints near the goal
+    effort: float = 0.02  # of the mean squared action
+
+
+@dataclass
+class PlannerConfig:
+    """The controller."""
+
+    plans: int = 48
+    knots: int = 2
+    knot: int = 4  # control steps of each knot
+    every: int = 2  # control steps between two plannings
+    sigma: float = 0.7  # standard deviation of a knot's action, which is a speed of the targets
+    elite: int = 2
+    models: int = 1  # worlds with other physics that each plan is tried on; costs are averaged
+    timestep: float = 0.01  # s of the copies' physics, twice the world's: half the cost, a little softer contacts
+    level: str = "moderate"  # range of those worlds' physics; "nominal": the controller trusts its model
+    costs: PlanCosts = field(default_factory=PlanCosts)
+
+
+class Planner:
+    """Plans for all worlds of a task. Knows the true state, the shape and its size; nothing else of the world."""
+
+    def __init__(self, task: ReorientTask, config: PlannerConfig, rng: np.random.Generator, nthread: int = 0) -> None:
+        self.task, self.config, self.rng = task, config, rng
+        self.copies = config.plans * config.models
+        model = copy(task.model)
+        model.opt.timestep = config.timestep
+        self._substeps = round(CONTROL_PERIOD / config.timestep)
+        self.batch = Batch(model, task.n * self.copies, nthread)
+        names = (
+            *task.scene.variants,
+            "actuator_gainprm",
+            "actuator_biasprm",
+            "actuator_delay",
+            "geom_friction",
+            "opt.gravity",
+        )
+        self._field = {name: self.batch.expand(name) for name in names}
+        self._state = {
+            name: (self.batch.bind(name), task.batch.bind(name))
+            for name in ("qpos", "qvel", "ctrl", "history", "qacc_warmstart", "time")
+        }
+        self.plan = np.zeros((task.n, config.knots * config.knot, ACTIONS))  # mean of the best, from now on
+        self._variant = np.full(task.n, -1)
+        self._left = np.zeros(task.n, dtype=np.intp)  # control steps until the next planning
+        self.spread = np.zeros((task.n, ACTIONS))  # of the elite's first knot: how sure the label is
+
+    def act(self, active: np.ndarray | None = None) -> F64:
+        """Actions (N, ACTIONS) for the present state; zero in worlds that are not `active`."""
+        n = self.task.n
+        active = np.ones(n, dtype=bool) if active is None else active
+        self.plan[active & (self.task.time == 0)] = 0
+        ids = np.flatnonzero(active & (self._left == 0))
+        if len(ids):
+            self._replan(ids)
+            self._left[ids] = self.config.every
+        action = np.where(active[:, None], self.plan[:, 0], 0.0)
+        self.plan = np.concatenate([self.plan[:, 1:], np.zeros((n, 1, ACTIONS))], axis=1)
+        self._left = np.maximum(self._left - 1, 0)
+        return action
+
+    def forget(self, ids: np.ndarray) -> None:
+        """Drops the plans of worlds that began anew; they are planned for when the others are."""
+        self.plan[ids] = 0
+
+    def _replan(self, ids: np.ndarray) -> None:
+        c, rng = self.config, self.rng
+        self._adopt(ids)
+        rows = (ids[:, None] * self.copies + np.arange(self.copies)).ravel()
+        for mine, theirs in self._state.values():
+            mine[rows] = np.repeat(theirs[ids], self.copies, axis=0)
+        self._field["opt.gravity"][rows] = np.repeat(9.81 * self.task.gravity[ids], self.copies, axis=0)
+
+        old = self.plan[ids].reshape(len(ids), c.knots, c.knot, ACTIONS).mean(axis=2)
+        sampled = old[:, None] + c.sigma * rng.normal(size=(len(ids), c.plans, c.knots, ACTIONS))
+        sampled[:, 0], sampled[:, 1] = 0, old  # staying, and going on
+        sampled = np.clip(sampled, -1, 1)
+        plans = np.repeat(sampled, c.knot, axis=2)  # (n, plans, steps, 16)
+        cost = self._roll(ids, rows, plans)
+        best = np.argsort(cost, axis=1)[:, : c.elite]
+        if c.elite > 1:
+            best_cost = np.take_along_axis(cost, best, axis=1)
+            weight = np.exp(-(best_cost - best_cost[:, :1]) / 0.05)
+            weight /= weight.sum(axis=1, keepdims=True)
+        else:
+            weight = np.ones((len(ids), 1))
+        elite = np.take_along_axis(plans, best[:, :, None, None], axis=1)
+        mean = (weight[:, :, None, None] * elite).sum(axis=1)
+        self.spread[ids] = np.sqrt((weight[:, :, None] * (elite[:, :, 0] - mean[:, None, 0]) ** 2).sum(axis=1))
+        self.plan[ids] = mean
+
+    def _roll(self, ids: np.ndarray, rows: np.ndarray, plans: F64) -> F64:
+        """(n, plans) costs."""
+        c, price, task = self.config, self.config.costs, self.task
+        n, k, steps = plans.shape[:3]
+        actions = np.repeat(plans, c.models, axis=1).reshape(n * self.copies, steps, ACTIONS)
+        goal = np.repeat(task.goal[ids], self.copies, axis=0)
+        command = np.repeat(task.interface.command[ids], self.copies, axis=0)
+        offset = np.repeat((task.ctrl - task.interface.command)[ids], self.copies, axis=0)
+        qpos, qvel, ctrl = (self.batch.bind(name) for name in ("qpos", "qvel", "ctrl"))
+        total = np.zeros(len(rows))
+        for t in range(steps):
+            command = advance(command, actions[:, t], qpos[rows, :16])
+            ctrl[rows] = command + offset
+            self.batch.step(rows, nstep=self._substeps)
+            q, v = qpos[rows], qvel[rows]
+            error = 2 * np.arccos(np.minimum(np.abs((goal * q[:, 19:]).sum(axis=1)), 1.0))
+            spin = np.linalg.norm(v[:, 19:], axis=1)
+            near = error < task.config.tolerance
+            away = np.linalg.norm(q[:, 16:19] - CENTER, axis=1)
+            joints = np.abs(v[:, :16]).max(axis=1)
+            step = np.minimum(spin, 20) * (price.spin + price.rest * near) + price.joints * near * joints
+            step += price.away * np.maximum(away - price.free, 0) + price.dropped * (away > task.config.lost)
+            total += (price.on_the_way * error + step) / steps
+            if t == steps - 1:
+                total += error + step
+        total += price.effort * (actions**2).mean(axis=(1, 2))
+        total = np.where(np.isfinite(total), total, np.inf)
+        return total.reshape(n, k, c.models).mean(axis=2)
+
+    def _adopt(self, ids: np.ndarray) -> None:
+        """Gives the copies of worlds with a new object its shape, and physics drawn from the planner's own range."""
+        task = self.task
+        ids = ids[(self._variant[ids] != task.variant[ids]) | (task.time[ids] == 0)]
+        if not len(ids):
+            return
+        self._variant[ids] = task.variant[ids]
+        rng, r, m, scene = self.rng, LEVELS[self.config.level], task.model, task.scene
+        rows = (ids[:, None] * self.copies + np.arange(self.copies)).ravel()
+        count = len(rows)
+        variant = np.repeat(task.variant[ids], self.copies)
+        for name, values in scene.variants.items():
+            where = (rows[:, None], scene.geoms) if name.startswith("geom_") else (rows, scene.body)
+            self._field[name][where] = values[variant]
+        mass = np.exp(rng.uniform(*np.log(r.mass), count)) / scene.variants["body_mass"][variant]
+        self._field["body_mass"][rows, scene.body] *= mass
+        self._field["body_inertia"][rows, scene.body] *= mass[:, None]
+        kp, kv = randomize.scales(rng, r.kp_share, (count, 1)), randomize.scales(rng, r.kv_share, (count, 1))
+        self._field["actuator_gainprm"][rows, :, 0] = kp * m.actuator_gainprm[:, 0]
+        self._field["actuator_biasprm"][rows, :, 1] = kp * m.actuator_biasprm[:, 1]
+        self._field["actuator_biasprm"][rows, :, 2] = kv * m.actuator_biasprm[:, 2]
+        self._field["actuator_delay"][rows] = rng.uniform(*r.latency, count)[:, None]
+        friction = np.exp(rng.uniform(*np.log(r.friction), (count, 1)))
+        self._field["geom_friction"][rows, :, 0] = friction * m.geom_friction[:, 0]
+        self.batch.set_const(rows)

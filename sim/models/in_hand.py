@@ -1,0 +1,149 @@
+"""The hand with one loose object whose shape can differ from world to world.
+
+Every world has the same geoms, `PARTS` of them on the body "object"; which shape they are is in model fields that a
+batch gives each world for itself. Parts that a shape does not need touch nothing and lie in its middle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+
+from toolwright.sim.models.leap import HandSurface, add_leap
+from toolwright.sim.models.physics import THING, collide_as_thing, new_spec
+from toolwright.sim.object_shapes import PARTS, Part, Shape
+
+# Softer lets fingers sink in, stiffer lets small things jump: see the test of contacts.
+SOLREF, SOLIMP = (0.012, 1.2), (0.96, 0.99, 0.001, 0.5, 2.0)
+TORSION, ROLLING = 0.003, 0.0001  # m, of the object on anything
+_SURFACE = HandSurface(tip=0.5, shell=0.2)  # the frictions that the public models of this hand have
+_TYPES = {
+    "box": mujoco.mjtGeom.mjGEOM_BOX,
+    "cylinder": mujoco.mjtGeom.mjGEOM_CYLINDER,
+    "capsule": mujoco.mjtGeom.mjGEOM_CAPSULE,
+    "ellipsoid": mujoco.mjtGeom.mjGEOM_ELLIPSOID,
+    "hull": mujoco.mjtGeom.mjGEOM_MESH,
+}
+_GEOM = (
+    "geom_type",
+    "geom_dataid",
+    "geom_pos",
+    "geom_quat",
+    "geom_size",
+    "geom_rbound",
+    "geom_aabb",
+    "geom_contype",
+    "geom_conaffinity",
+)
+_BODY = ("body_mass", "body_inertia", "body_ipos", "body_iquat")
+
+
+@dataclass(frozen=True)
+class InHandModel:
+    """A compiled hand with an object, and the fields that make the object any of V shapes."""
+
+    model: mujoco.MjModel
+    geoms: np.ndarray  # (PARTS,) ids of the object's geoms
+    body: int  # id of the object's body
+    variants: dict[str, np.ndarray]  # geom fields (V, PARTS, ...), body fields (V, ...); mass for density 1 kg/m^3
+
+    def rows(self, name: str) -> np.ndarray | int:
+        """Where a field of `variants` stands in the model's."""
+        return self.geoms if name.startswith("geom_") else self.body
+
+    def single(self, variant: int, mass: float) -> mujoco.MjModel:
+        """A model whose object is one of the shapes, with a mass [kg], for pictures and single worlds."""
+        model = copy(self.model)
+        share = mass / float(self.variants["body_mass"][variant])
+        for name, values in self.variants.items():
+            scale = share if name in ("body_mass", "body_inertia") else 1
+            getattr(model, name)[self.rows(name)] = scale * values[variant]
+        data = mujoco.MjData(model)
+        mujoco.mj_setConst(model, data)
+        return model
+
+
+def build(shapes: Sequence[Shape]) -> InHandModel:
+    """Compiles the hand, palm frame at the origin, with an object that can be any of the shapes."""
+    spec = _spec(shapes)
+    add_leap(spec, spec.worldbody, np.zeros(3), np.array([1.0, 0, 0, 0]), surface=_SURFACE)
+    for geom in spec.geoms:
+        geom.solref, geom.solimp = SOLREF, SOLIMP
+        geom.priority = 0
+    thing = spec.worldbody.add_body(name="object", pos=[0, 0, -0.2])
+    thing.add_freejoint(name="object")
+    thing.mass, thing.inertia, thing.explicitinertial = 1.0, [1e-3] * 3, True
+    for i in range(PARTS):
+        geom = thing.add_geom(name=f"object_{i}", type=mujoco.mjtGeom.mjGEOM_BOX, size=[0.01] * 3, mass=0)
+        collide_as_thing(geom)
+        _surface(geom)
+    # The tree of boxes around a body's geoms is that of one shape; spheres around geoms sort out pairs as fast here.
+    spec.option.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_MIDPHASE)
+    model = spec.compile()
+    geoms = np.array([model.geom(f"object_{i}").id for i in range(PARTS)])
+    return InHandModel(model, geoms, model.body("object").id, _variants(shapes))
+
+
+def _spec(shapes: Sequence[Shape]) -> mujoco.MjSpec:
+    """An empty world with the meshes of all shapes."""
+    spec = new_spec()
+    for s, shape in enumerate(shapes):
+        for p, part in enumerate(shape.parts):
+            if part.kind == "hull":
+                mesh = spec.add_mesh(name=f"{s}_{p}", uservert=part.points.astype(np.float32).ravel())
+                mesh.inertia = mujoco.mjtMeshInertia.mjMESH_INERTIA_CONVEX
+    return spec
+
+
+def _variants(shapes: Sequence[Shape]) -> dict[str, np.ndarray]:
+    """The fields of all shapes, as the compiler makes them of one body for each."""
+    spec = _spec(shapes)
+    for s, shape in enumerate(shapes):
+        body = spec.worldbody.add_body(name=str(s))
+        for p in range(PARTS):
+            part = shape.parts[p] if p < len(shape.parts) else None
+            _add_part(body, f"{s}_{p}", part)
+        body.mass, body.explicitinertial = shape.volume, True
+        body.inertia, body.iquat = shape.principal()
+    model = spec.compile()
+    count = len(shapes)
+    fields = {name: getattr(model, name).copy() for name in _GEOM}
+    fields = {name: values.reshape(count, PARTS, *values.shape[1:]) for name, values in fields.items()}
+    return fields | {name: getattr(model, name)[1:].copy() for name in _BODY}
+
+
+def _add_part(body: mujoco.MjsBody, name: str, part: Part | None) -> None:
+    if part is None:
+        body.add_geom(type=mujoco.mjtGeom.mjGEOM_SPHERE, size=[1e-4, 0, 0], contype=0, conaffinity=0, mass=0)
+        return
+    geom = body.add_geom(type=_TYPES[part.kind], pos=part.pos, quat=part.quat, mass=0)
+    if part.kind == "hull":
+        geom.meshname = name
+    else:
+        geom.size = part.size
+    collide_as_thing(geom)
+
+
+def _surface(geom: mujoco.MjsGeom) -> None:
+    geom.condim = 4
+    geom.friction = [0.0, TORSION, ROLLING]  # the larger of two frictions counts: the hand's
+    geom.solref, geom.solimp = SOLREF, SOLIMP
+    geom.rgba = [0.85, 0.55, 0.25, 1.0]
+    assert geom.contype == THING
+
+
+def add_shape(spec: mujoco.MjSpec, name: str, shape: Shape, pos: np.ndarray, rgba: np.ndarray) -> mujoco.MjsBody:
+    """A fixed body with the geoms of a shape, to look at."""
+    body = spec.worldbody.add_body(name=name, pos=pos)
+    for p, part in enumerate(shape.parts):
+        if part.kind == "hull":
+            mesh = spec.add_mesh(name=f"{name}_{p}", uservert=part.points.astype(np.float32).ravel())
+            mesh.inertia = mujoco.mjtMeshInertia.mjMESH_INERTIA_CONVEX
+        _add_part(body, f"{name}_{p}", part)
+    for geom in body.geoms:
+        geom.rgba = rgba
+    return body

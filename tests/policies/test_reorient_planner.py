@@ -1,0 +1,101 @@
+"""The sampling planner: it turns the object, whatever world it is in, and knows no more than it should."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from toolwright.policies import reorient_data
+from toolwright.policies.evaluate_reorient import judge, planned
+from toolwright.policies.reorient_data import DataConfig
+from toolwright.policies.reorient_planner import Planner, PlannerConfig
+from toolwright.sim.tasks.reorient import ReorientConfig, ReorientTask
+
+Control = Callable[[ReorientTask], Callable[[ReorientTask, np.ndarray], np.ndarray]]
+SMALL = PlannerConfig(plans=16, level="nominal")
+
+
+def _task(n: int = 3, seed: int = 0, **config: object) -> ReorientTask:
+    task = ReorientTask(
+        ReorientConfig(**({"shapes": "cube", "level": "nominal"} | config)),  # type: ignore[arg-type]
+        n,
+        np.random.default_rng(seed),
+    )
+    task.reset(np.arange(n))
+    return task
+
+
+def test_planning_brings_the_object_nearer_to_its_goal_than_holding_still() -> None:
+    def error(control: Control) -> float:
+        task = _task(4, near=1.0, far=1.0, horizon=16)
+        return float(judge(task, control(task)).error.mean())
+
+    still = error(lambda task: lambda t, active: np.zeros((4, 16)))
+    assert error(lambda task: planned(task, SMALL, 1)) < still - 0.2
+
+
+def test_the_copies_begin_in_the_state_of_their_world_and_the_world_is_left_alone() -> None:
+    task = _task()
+    planner = Planner(task, SMALL, np.random.default_rng(1))
+    before = task.state()["arrays"]
+    action = planner.act()
+    after = task.state()["arrays"]
+    assert all(np.array_equal(before[name], after[name], equal_nan=True) for name in before)
+    assert action.shape == (3, 16) and (np.abs(action) <= 1).all() and action.any()
+
+
+def test_the_copies_have_the_shape_of_their_world_and_a_mass_of_their_own() -> None:
+    task = _task(shapes="all", level="moderate")
+    planner = Planner(task, PlannerConfig(plans=8, level="moderate"), np.random.default_rng(1))
+    planner.act()
+    rows = planner._field["geom_dataid"].reshape(3, 8, -1)
+    assert (rows == task._field["geom_dataid"][:, None]).all()
+    mass = planner._field["body_mass"][:, task.scene.body].reshape(3, 8)
+    assert (np.ptp(mass, axis=1) > 0.01).all() and not np.isclose(mass, task.mass[:, None]).all()
+
+
+def test_worlds_that_are_not_active_get_no_action() -> None:
+    task = _task()
+    action = Planner(task, SMALL, np.random.default_rng(1)).act(np.array([True, False, True]))
+    assert action[0].any() and not action[1].any() and action[2].any()
+
+
+def test_labels_are_made_once_and_the_same_in_one_run_or_in_two(tmp_path: Path) -> None:
+    config = DataConfig(ReorientConfig(shapes="cube"), PlannerConfig(plans=4), worlds=2, steps=4)
+    one, two = tmp_path / "one", tmp_path / "two"
+    report = reorient_data.generate(one, 2, 3, config)
+    assert (report.shards, report.labels) == (2, 2 * 2 * 2)
+    reorient_data.generate(two, 1, 3, config)
+    lines: list[str] = []
+    reorient_data.generate(two, 2, 3, config, report=lines.append)
+    assert len(lines) == 1 and lines[0].startswith("2/2 shards")
+    for name in ("shard_00000.npz", "shard_00001.npz"):
+        with np.load(one / name) as a, np.load(two / name) as b:
+            assert all(np.array_equal(a[key], b[key]) for key in a.files)
+            assert a["action"].any() and np.isfinite(a["observation"]).all()
+
+
+def test_a_clone_predicts_labels_that_can_be_predicted_and_not_noise(tmp_path: Path) -> None:
+    from toolwright.policies import clone
+    from toolwright.policies.config import PPOConfig, TrainConfig
+    from toolwright.policies.train import Training
+
+    config = TrainConfig(
+        task=ReorientConfig(shapes="cube"), ppo=PPOConfig(rollout=4, batch=8, layers=(32, 16)), envs=2, threads=1
+    )
+    training = Training("reorient", config, tmp_path / "run", show=lambda line: None)
+    rng, size = np.random.default_rng(0), training.task.observations
+    scores = {}
+    for name, noise in (("law", 0.0), ("noise", 1.0)):
+        (tmp_path / name).mkdir()
+        for i in range(4):
+            x = rng.normal(size=(256, size)).astype(np.float32)
+            y = (1 - noise) * 0.5 * x[:, :16] + noise * rng.normal(size=(256, 16))
+            np.savez(tmp_path / name / f"shard_{i:05d}.npz", observation=x, action=y.astype(np.float32))
+        scores[name] = clone.fit(training.model.policy, tmp_path / name, rng, epochs=15, batch=64)
+    assert scores["law"] > 0.5 > 0.1 > scores["noise"]
+    with pytest.raises(clone.CloneError, match="toolwright plan-data"):
+        clone.fit(training.model.policy, tmp_path / "nowhere", rng)
