@@ -5,7 +5,7 @@ Everything is rounded to 0.1 mm, a tenth of what a depth camera resolves.
 
 from __future__ import annotations
 
-from toolwright.llm_planner import geometry
+from toolwright.llm_planner import geometry, hand_models
 from toolwright.llm_planner.roles import Calculation, Derivation, NumberedStep, Plan, RoleError, Symbol
 from toolwright.perception.scene import HeldTool, Scene, SceneObject
 
@@ -20,6 +20,7 @@ RELEASE_HEIGHT = 0.02  # m
 # Over the top of an object that the tips move above.
 HOVER = 0.05  # m
 DIGITS = 4
+HAND_QUANTITIES = ("x_handle", "y_handle", "x_within", "y_within", "x_onto", "y_onto", "dx_within")
 
 
 def calculate(plan: Plan, scene: Scene) -> Calculation:
@@ -67,6 +68,11 @@ def _value(symbol: Symbol, scene: Scene) -> tuple[float, str]:
     if name == "release_height":
         return RELEASE_HEIGHT, "above the rim"
     item = _object(symbol.object, scene)
+    if name in HAND_QUANTITIES:
+        try:
+            return hand_models.value(name, scene, item.name, _object(symbol.moved or item.name, scene).name)
+        except ValueError as error:
+            raise RoleError(f"calculator: {name}: {error}") from error
     if name in ("x_of", "y_of", "z_of"):
         return float(item.pos["xyz".index(name[0])]), f"{name[0]} of {item.name}"
     if name == "opening_around":

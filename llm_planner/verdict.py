@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from toolwright.llm_planner import geometry
+from toolwright.llm_planner import geometry, hand_models
 from toolwright.llm_planner.roles import NumberedStep
 from toolwright.perception.scene import Scene
 
@@ -19,12 +19,25 @@ OPENING_TOLERANCE = 0.002  # m
 TIPS_TOLERANCE = 0.01  # m
 
 
+# What a skill of the bare hand leaves behind. A tool that is put back has to be back.
+HAND_GOALS: dict[str, Literal["raised", "at", "pressed", "out"]] = {
+    "grasp": "raised",
+    "place": "at",
+    "push": "at",
+    "pull": "at",
+    "press": "pressed",
+    "poke": "out",
+}
+HAND_TOLERANCE = 0.04  # m, what the hand's skills keep
+IN_HAND = 0.01  # m above the table
+
+
 class Goal(BaseModel):
     """A state of the world that the run has to end in."""
 
     model_config = ConfigDict(frozen=True)
 
-    kind: Literal["held", "inside", "at", "opening", "tips"]
+    kind: Literal["held", "inside", "at", "opening", "tips", "raised", "pressed", "out"]
     object: str = ""
     container: str = ""
     values: tuple[float, ...] = ()  # m
@@ -54,7 +67,19 @@ def goals(steps: Sequence[NumberedStep]) -> tuple[Goal, ...]:
         elif step.skill in ("pick", "drop_in", "place_at"):
             ends.pop("opening", None)
             ends[f"object {name}"] = _object_goal(step, name)
+        elif step.skill in HAND_GOALS:
+            ends |= _hand_goals(step, name)
+        elif step.skill == "release":
+            ends = {key: goal for key, goal in ends.items() if goal.kind != "raised"}
     return tuple(ends.values())
+
+
+def _hand_goals(step: NumberedStep, name: str) -> dict[str, Goal]:
+    kind = HAND_GOALS[step.skill]
+    goal = Goal(kind=kind, object=name, container=str(step.arguments.get("tube", "")))
+    if kind == "at":
+        goal = Goal(kind="at", object=name, values=_floats(step, "x", "y"))
+    return {f"object {name}": goal}
 
 
 def _object_goal(step: NumberedStep, name: str) -> Goal:
@@ -101,10 +126,33 @@ def _object(goal: Goal, scene: Scene) -> tuple[bool, str]:
             return True, f"{item.name} lies in {container.name}"
         away = np.hypot(*(item.pos - container.pos)[:2])
         return False, f"{item.name} is not in {container.name}: {away * 1e3:.0f} mm from its axis"
-    away = float(np.hypot(*(item.pos[:2] - np.array(goal.values))))
+    if goal.kind in ("raised", "pressed", "out"):
+        return _hand_object(goal, scene)
+    middle = item.pos[:2] if scene.tool is not None else hand_models.grip_point(item)
+    away = float(np.hypot(*(middle - np.array(goal.values))))
+    if scene.tool is None:
+        return away <= HAND_TOLERANCE, f"{item.name} stands {away * 1e3:.0f} mm from the place"
     if geometry.raised(item, scene):
         return False, f"{item.name} does not rest on the table"
     return away <= PLACE_TOLERANCE, f"{item.name} rests {away * 1e3:.0f} mm from the place"
+
+
+def _hand_object(goal: Goal, scene: Scene) -> tuple[bool, str]:
+    item = scene.objects[goal.object]
+    if goal.kind == "raised":
+        height = float(item.pos[2] - geometry.half_height(item) - scene.table_height)
+        return height >= IN_HAND, f"{item.name} is {height * 1e3:.0f} mm above the table"
+    if goal.kind == "pressed":
+        text = f"{item.name} is pressed {item.travel * 1e3:.1f} of {item.travel_max * 1e3:.1f} mm"
+        return item.travel >= item.travel_max / 2, text
+    tube = scene.objects.get(goal.container)
+    if tube is None:
+        return False, f"{goal.container} is no longer seen"
+    out = float(np.abs(geometry.rotation(tube.quat).T @ (item.pos - tube.pos))[0] - tube.size[0] / 2)
+    return (
+        out > 0,
+        f"the middle of {item.name} is {abs(out) * 1e3:.0f} mm {'out of' if out > 0 else 'inside'} {tube.name}",
+    )
 
 
 def _tool(goal: Goal, scene: Scene) -> tuple[bool, str]:

@@ -12,10 +12,20 @@ from toolwright.hardware.robot import F64
 
 
 @dataclass(frozen=True)
+class ObjectPart:
+    """A cuboid that an object is made of: a bar's handle, bar and head, a tube's walls."""
+
+    name: str
+    pos: F64  # (3,) m, center in the object's frame
+    size: F64  # (3,) m, along the object's axes
+
+
+@dataclass(frozen=True)
 class SceneObject:
     """One thing in the scene.
 
-    `size` is the full extent along the object's own axes. `shape` is one of sphere, box, cylinder, capsule, cup, mesh.
+    `size` is the full extent along the object's own axes. `shape` is one of sphere, box, cylinder, capsule, cup, mesh,
+    bar (a rigid tool with an upright handle), tube, button, tool.
     """
 
     name: str
@@ -27,6 +37,10 @@ class SceneObject:
     fixed: bool
     opening: float = 0.0  # m, inner diameter of a container's mouth; 0 where it holds nothing
     color: str = ""
+    parts: tuple[ObjectPart, ...] = ()
+    travel: float = 0.0  # m that a button is pressed
+    travel_max: float = 0.0  # m, to its stop
+    magnetic: bool = False
 
     @property
     def top(self) -> float:

@@ -8,11 +8,14 @@ from typing import Any, Literal
 import mujoco
 import numpy as np
 
-from toolwright.hardware.joints import FR3, FR3_HOME, FR3_LEAP
+from toolwright.hardware.joints import FR3, FR3_HOME, FR3_LEAP, LEAP
 from toolwright.hardware.robot import F64
 from toolwright.hardware.safety import SafetyGate
+from toolwright.policies import hand_shapes
+from toolwright.policies.bar_use import BarUse
 from toolwright.policies.tool_use import ToolUse
 from toolwright.sim import grasp_bank
+from toolwright.sim.models.implements import switch_on_magnets
 from toolwright.sim.perception import SimPerception, StateNoise
 from toolwright.sim.robot import RobotError, SimRobot, place_in_hand
 from toolwright.sim.scene import SceneSpec, build
@@ -30,7 +33,7 @@ class SimulatedWorld:
     data: mujoco.MjData
     robot: SimRobot
     perception: SimPerception
-    actions: ToolUse
+    actions: ToolUse | BarUse
 
 
 def simulate(
@@ -39,7 +42,7 @@ def simulate(
     controller: Literal["learned", "closed_form"] = "learned",
     noise: StateNoise | None = SENSOR,
 ) -> SimulatedWorld:
-    """Builds a scene, puts its tool into the hand, and connects.
+    """Builds a scene, puts its tool into the hand, and connects. Without a tool the hand starts open and empty.
 
     Args:
         spec: drawn, where it has ranges.
@@ -49,12 +52,14 @@ def simulate(
 
     Raises:
         SceneError: the scene cannot be built.
-        RobotError: it lacks arm, hand or held tool.
+        RobotError: it lacks arm or hand.
         FileNotFoundError: no grasps for the tool.
         WeightsError: the learned controller has no weights.
     """
-    if spec.robot.arm is None or spec.robot.hand is None or spec.tool is None:
-        raise RobotError(f"scene '{spec.name}' has no arm, hand or held tool, and actions need all three")
+    if spec.robot.arm is None or spec.robot.hand is None:
+        raise RobotError(f"scene '{spec.name}' has no arm or no hand, and actions need both")
+    if spec.tool is None:
+        return _bare_handed(spec, rng, noise)
     bank = grasp_bank.load(spec.tool.family)
     index = nearest(bank, bank.family.params(**spec.tool.params))
     model = build(spec).compile()
@@ -68,6 +73,21 @@ def simulate(
     perception = SimPerception(model, data, spec, noise, rng)
     actions = ToolUse(gate, perception, bank, index, controller, _base(spec))
     return SimulatedWorld(spec, model, data, robot, perception, actions)
+
+
+def _bare_handed(spec: SceneSpec, rng: np.random.Generator, noise: StateNoise | None) -> SimulatedWorld:
+    model = build(spec).compile()
+    data = mujoco.MjData(model)
+    for joint, q in zip(FR3.names + LEAP.names, [*FR3_HOME, *hand_shapes.OPEN], strict=True):
+        data.joint(joint).qpos[0] = q
+        data.actuator(joint).ctrl[0] = q
+    switch_on_magnets(model, data)
+    mujoco.mj_forward(model, data)
+    robot = SimRobot(model, data, FR3_LEAP)
+    gate = SafetyGate(robot, clock=lambda: float(data.time))
+    gate.connect()
+    perception = SimPerception(model, data, spec, noise, rng)
+    return SimulatedWorld(spec, model, data, robot, perception, BarUse(gate, perception, _base(spec)))
 
 
 def nearest(bank: grasp_bank.GraspBank, params: Any) -> int:

@@ -12,10 +12,10 @@ import numpy as np
 
 from toolwright.hardware import rotations
 from toolwright.hardware.robot import F64
-from toolwright.perception.scene import Box, HeldTool, Scene, SceneObject
+from toolwright.perception.scene import Box, HeldTool, ObjectPart, Scene, SceneObject
 from toolwright.sim.models import tools
-from toolwright.sim.scene_objects import bounds, opening
-from toolwright.sim.scene_spec import ObjectSpec, SceneSpec, color_name
+from toolwright.sim.scene_objects import bounds, opening, parts
+from toolwright.sim.scene_spec import Bar, BoxObject, Button, ObjectSpec, SceneSpec, color_name
 
 _FALLEN = 0.02  # m below the table top
 
@@ -94,6 +94,10 @@ class SimPerception:
             fixed=obj.fixed,
             opening=opening(obj),
             color=color_name(obj.color) if obj.color else "",
+            parts=tuple(ObjectPart(part.name, part.pos, part.size) for part in parts(obj)),
+            travel=float(self._data.joint(f"{name}_travel").qpos[0]) if isinstance(obj, Button) else 0.0,
+            travel_max=obj.travel if isinstance(obj, Button) else 0.0,
+            magnetic=isinstance(obj, BoxObject | Bar) and obj.magnet > 0,
         )
 
     def _pose(self, body: int) -> tuple[F64, F64]:

@@ -23,7 +23,7 @@ from toolwright.sim.models.tools import add_tool, family
 from toolwright.sim.render import style
 from toolwright.sim.scene_check import problems, region_corners
 from toolwright.sim.scene_file import load_scene, shipped_scenes
-from toolwright.sim.scene_objects import add_object, add_pedestal, add_table, footprint
+from toolwright.sim.scene_objects import add_object, add_pedestal, add_table, gap
 from toolwright.sim.scene_spec import ObjectRandomization, ObjectSpec, Randomization, SceneError, SceneSpec
 
 __all__ = [
@@ -65,6 +65,7 @@ def sample(scene: SceneSpec, rng: np.random.Generator) -> SceneSpec:
     for _ in range(_RESTARTS):
         placed = _place(scene, objects, moving, rng)
         if placed is not None:
+            _follow(scene, placed)
             return scene.model_copy(update={"objects": placed, "randomize": Randomization()})
     raise SceneError(
         f"randomize: {', '.join(moving)} do not fit {scene.randomize.separation} m apart after {_RESTARTS} tries; "
@@ -134,6 +135,7 @@ def _place(
     scene: SceneSpec, objects: dict[str, ObjectSpec], moving: dict[str, ObjectRandomization], rng: np.random.Generator
 ) -> dict[str, ObjectSpec] | None:
     """Objects with positions drawn so that no outlines come too close; None where one found no room."""
+    following = {name for name, drawn in scene.randomize.objects.items() if drawn.follows}
     placed = {name: obj for name, obj in objects.items() if name not in moving}
     for name, drawn in moving.items():
         assert drawn.region is not None
@@ -141,7 +143,8 @@ def _place(
         for _ in range(_TRIES):
             xy = rng.uniform(lower, upper)
             candidate = objects[name].model_copy(update={"pos": (float(xy[0]), float(xy[1]))})
-            if all(_apart(candidate, other) >= scene.randomize.separation for other in placed.values()):
+            others = (other for known, other in placed.items() if known not in following)
+            if all(gap(candidate, other) >= scene.randomize.separation for other in others):
                 placed[name] = candidate
                 break
         else:
@@ -149,9 +152,14 @@ def _place(
     return {name: placed[name] for name in objects}
 
 
-def _apart(first: ObjectSpec, second: ObjectSpec) -> float:
-    distance = np.hypot(first.pos[0] - second.pos[0], first.pos[1] - second.pos[1])
-    return float(distance - footprint(first) - footprint(second))
+def _follow(scene: SceneSpec, placed: dict[str, ObjectSpec]) -> None:
+    """Shifts what follows other objects as those were shifted."""
+    for name, drawn in scene.randomize.objects.items():
+        if drawn.follows:
+            shift = np.subtract(placed[drawn.follows].pos[:2], scene.objects[drawn.follows].pos[:2])
+            pos = placed[name].pos
+            at = (float(pos[0] + shift[0]), float(pos[1] + shift[1]), *pos[2:])
+            placed[name] = placed[name].model_copy(update={"pos": at})
 
 
 def _add_robot_and_tool(spec: mujoco.MjSpec, scene: SceneSpec) -> None:

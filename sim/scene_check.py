@@ -47,6 +47,7 @@ def problems(scene: SceneSpec) -> list[Problem]:
         else:
             found += _placement(scene, name, obj)
     found += _randomization(scene)
+    found += _goals(scene)
     return found or list(_overlaps(scene))
 
 
@@ -89,7 +90,7 @@ def _placement(scene: SceneSpec, name: str, obj: ObjectSpec) -> Iterator[Problem
                 f"the table top at {scene.table.height:.4f} m; leave z out to rest it on the table"
             ),
         )
-    elif not obj.fixed and not _in_workspace(scene, pos):
+    elif not obj.fixed and not obj.beyond and not _in_workspace(scene, pos):
         low, high = np.array(scene.workspace.lower), np.array(scene.workspace.upper)
         yield field, f"{pos.round(4).tolist()} is outside the workspace {low.tolist()} to {high.tolist()}"
 
@@ -101,6 +102,14 @@ def _in_workspace(scene: SceneSpec, pos: np.ndarray) -> bool:
 
 def _on_table(scene: SceneSpec, xy: np.ndarray) -> bool:
     return bool((np.abs(xy - np.array(scene.table.center)) <= np.array(scene.table.size) / 2).all())
+
+
+def _goals(scene: SceneSpec) -> Iterator[Problem]:
+    for i, goal in enumerate(scene.goal):
+        for kind, names in goal.kinds().items():
+            for name in names:
+                if name not in scene.objects:
+                    yield ("goal", i, kind), f"there is no object '{name}'{suggestion(name, list(scene.objects))}"
 
 
 def _randomization(scene: SceneSpec) -> Iterator[Problem]:
@@ -116,8 +125,12 @@ def _randomization(scene: SceneSpec) -> Iterator[Problem]:
         if drawn.yaw is not None and obj.quat is not None:
             yield (*field, "yaw"), "the object has a quat; remove one of the two"
         yield from _drawn_values(obj, drawn, field)
+        if drawn.follows is not None:
+            leader = scene.randomize.objects.get(drawn.follows)
+            if leader is None or leader.region is None or drawn.region is not None:
+                yield (*field, "follows"), f"'{drawn.follows}' must have a region, and '{name}' none of its own"
         if drawn.region is not None:
-            yield from _region(scene, drawn.region, (*field, "region"))
+            yield from _region(scene, drawn.region, (*field, "region"), obj.beyond or obj.fixed)
 
 
 def _drawn_values(obj: ObjectSpec, drawn: ObjectRandomization, field: Path) -> Iterator[Problem]:
@@ -133,10 +146,10 @@ def _drawn_values(obj: ObjectSpec, drawn: ObjectRandomization, field: Path) -> I
                 yield (*field, name, end), f"{value:g} makes a bad {obj.shape}: {error.errors()[0]['msg']}"
 
 
-def _region(scene: SceneSpec, region: Region | str, field: Path) -> Iterator[Problem]:
+def _region(scene: SceneSpec, region: Region | str, field: Path, beyond: bool) -> Iterator[Problem]:
     lower, upper = region_corners(scene, region)
     low, high = np.array(scene.workspace.lower[:2]), np.array(scene.workspace.upper[:2])
-    if (lower < low - 1e-9).any() or (upper > high + 1e-9).any():
+    if not beyond and ((lower < low - 1e-9).any() or (upper > high + 1e-9).any()):
         yield field, f"reaches outside the workspace {low.tolist()} to {high.tolist()}"
     elif not (_on_table(scene, lower) and _on_table(scene, upper)):
         yield field, "reaches beyond the table"

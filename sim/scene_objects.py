@@ -8,12 +8,15 @@ import mujoco
 import numpy as np
 
 from toolwright.hardware.robot import F64
-from toolwright.sim.models import objects
+from toolwright.sim.models import implements, objects
+from toolwright.sim.models.implements import Part
 from toolwright.sim.models.physics import collide_as_thing, new_spec
 from toolwright.sim.models.tools import add_tool, family
 from toolwright.sim.scene_spec import (
     DEFAULT_DENSITY,
+    Bar,
     BoxObject,
+    Button,
     Capsule,
     Cup,
     Cylinder,
@@ -22,6 +25,7 @@ from toolwright.sim.scene_spec import (
     Sphere,
     TableSpec,
     ToolObject,
+    Tube,
     rgb,
 )
 
@@ -53,12 +57,27 @@ def bounds(obj: ObjectSpec) -> tuple[F64, F64]:
         case Cup():
             outer = obj.inner_diameter / 2 + obj.wall
             half = np.array([outer, outer, obj.height / 2])
+        case Bar() | Tube():
+            half = implements.box_around(parts(obj)) / 2
+        case Button():
+            half = implements.button_size(obj.plate, obj.travel) / 2
         case Mesh():
             lower, upper = objects.mesh_bounds(obj.file, obj.scale)
             half = (upper - lower) / 2
         case ToolObject():
             return _tool_bounds(obj.family, tuple(sorted(obj.params.items())))
     return -half, half
+
+
+def parts(obj: ObjectSpec) -> tuple[Part, ...]:
+    """The cuboids that a bar or tube is made of, in its own frame; none for what is of one piece."""
+    match obj:
+        case Bar():
+            return implements.bar_parts(obj.length, obj.width, obj.height, obj.handle, obj.head, obj.side)
+        case Tube():
+            return implements.tube_parts(obj.inner, obj.length, obj.wall)
+        case _:
+            return ()
 
 
 def lowest(obj: ObjectSpec) -> float:
@@ -86,6 +105,51 @@ def footprint(obj: ObjectSpec) -> float:
     return float(upper[0]) if isinstance(obj, Sphere) or round_and_upright else radius
 
 
+def gap(first: ObjectSpec, second: ObjectSpec) -> float:
+    """Clear level distance [m] between two objects at their `pos`; negative where their outlines overlap.
+
+    Round things count as circles, upright cuboids and their parts as rectangles, everything else as its circle.
+    """
+    pairs = ((a, b) for a in _outlines(first) for b in _outlines(second))
+    return min(_between(a, b) for a, b in pairs)
+
+
+_Outline = tuple[F64, F64, float]  # center (2,), corners (n, 2) about it (none for a circle), radius of a circle
+
+
+def _outlines(obj: ObjectSpec) -> list[_Outline]:
+    center, matrix = np.array(obj.pos[:2]), rotation_matrix(obj)
+    if not isinstance(obj, BoxObject | Bar | Tube | Button) or abs(matrix[2, 2]) < 0.999:
+        return [(center, np.zeros((0, 2)), footprint(obj))]
+    pieces = parts(obj) or (Part("", np.zeros(3), 2 * bounds(obj)[1]),)
+    signs = np.array([(1, 1), (-1, 1), (-1, -1), (1, -1)])
+    return [(center + (matrix @ piece.pos)[:2], signs * piece.size[:2] / 2 @ matrix[:2, :2].T, 0.0) for piece in pieces]
+
+
+def _between(first: _Outline, second: _Outline) -> float:
+    """Distance of two convex outlines: the largest gap along any of their edges' normals, or between their corners."""
+    (c1, k1, r1), (c2, k2, r2) = first, second
+    if not len(k1) and not len(k2):
+        return float(np.linalg.norm(c1 - c2) - r1 - r2)
+    p1, p2 = c1 + (k1 if len(k1) else np.zeros((1, 2))), c2 + (k2 if len(k2) else np.zeros((1, 2)))
+    edges = [points[[1, 2]] - points[[0, 1]] for points in (p1, p2) if len(points) > 1]
+    normals = np.concatenate(edges) / np.linalg.norm(np.concatenate(edges), axis=1, keepdims=True)
+    along = [max((p2 @ n).min() - (p1 @ n).max(), (p1 @ n).min() - (p2 @ n).max()) for n in normals]
+    corners = np.linalg.norm(p1[:, None] - p2[None], axis=-1).min()
+    apart = max(along)
+    outside = min(corners, _to_edges(p1, p2), _to_edges(p2, p1)) if apart > 0 else apart
+    return float(outside - r1 - r2)
+
+
+def _to_edges(points: F64, polygon: F64) -> float:
+    """Smallest distance of points (n, 2) from the sides of a polygon (m, 2)."""
+    if len(polygon) < 2:
+        return float("inf")
+    start, side = polygon, np.roll(polygon, -1, axis=0) - polygon
+    share = np.clip(((points[:, None] - start) * side).sum(-1) / (side**2).sum(-1), 0, 1)
+    return float(np.linalg.norm(points[:, None] - start - share[..., None] * side, axis=-1).min())
+
+
 def position(obj: ObjectSpec, table: TableSpec) -> F64:
     """(3,) m, the object's `pos` in the world; on the table where the description has no height."""
     z = obj.pos[2] if len(obj.pos) == 3 else table.height - lowest(obj)
@@ -93,8 +157,14 @@ def position(obj: ObjectSpec, table: TableSpec) -> F64:
 
 
 def opening(obj: ObjectSpec) -> float:
-    """Inner diameter of a container's mouth [m], 0 where it holds nothing."""
-    return obj.inner_diameter if isinstance(obj, Cup) else 0.0
+    """Inner diameter of a container's mouth or of a tube [m], 0 where it holds nothing."""
+    match obj:
+        case Cup():
+            return obj.inner_diameter
+        case Tube():
+            return obj.inner
+        case _:
+            return 0.0
 
 
 def add_object(spec: mujoco.MjSpec, name: str, obj: ObjectSpec, table: TableSpec) -> mujoco.MjsBody:
@@ -112,6 +182,9 @@ def add_object(spec: mujoco.MjSpec, name: str, obj: ObjectSpec, table: TableSpec
         return add_tool(spec, tool, tool.params(**obj.params), name, pos, quat)
     body = objects.add_body(spec, name, pos, quat, obj.fixed)
     rgba = np.array([*rgb(obj.color), 1.0])
+    if isinstance(obj, Button):
+        implements.add_button(body, obj.plate, obj.travel, obj.force, rgba)
+        return body
     density = obj.density or DEFAULT_DENSITY
     match obj:
         case Sphere():
@@ -120,6 +193,15 @@ def add_object(spec: mujoco.MjSpec, name: str, obj: ObjectSpec, table: TableSpec
         case BoxObject():
             mass = obj.mass or density * float(np.prod(obj.size))
             objects.add_box(body, np.array(obj.size), mass, obj.friction, rgba)
+            if obj.magnet:
+                implements.add_magnets(spec, body, np.array(obj.size), obj.magnet)
+        case Bar() | Tube():
+            pieces = parts(obj)
+            mass = obj.mass or density * float(sum(np.prod(piece.size) for piece in pieces))
+            implements.add_parts(body, pieces, mass, obj.friction, rgba)
+            if isinstance(obj, Bar) and obj.magnet:
+                end = pieces[-1]
+                implements.add_magnets(spec, body, end.size, obj.magnet, end.pos, sides=1)
         case Cylinder():
             mass = obj.mass or density * np.pi * obj.radius**2 * obj.height
             objects.add_cylinder(body, obj.radius, obj.height, mass, obj.friction, rgba)

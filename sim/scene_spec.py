@@ -177,6 +177,7 @@ class _Object(_Posed):
     pos: Annotated[tuple[float, ...], AfterValidator(_two_or_three)] = Field(
         description="[x, y] to rest on the table, or [x, y, z] of the center, world frame [m]."
     )
+    beyond: bool = Field(False, description="True: may stand outside the workspace, where only a tool gets to.")
 
 
 class _Solid(_Object):
@@ -209,6 +210,7 @@ class BoxObject(_Solid):
 
     shape: Literal["box"]
     size: tuple[Length, Length, Length] = Field(description="Full edges along its own x, y, z [m].")
+    magnet: float = Field(0.0, ge=0, le=50, description="Pull of a magnet behind each upright side [N]; 0 for none.")
 
 
 class Cylinder(_Solid):
@@ -248,6 +250,54 @@ class Cup(_Solid):
         return self
 
 
+class Bar(_Solid):
+    """A rigid tool: a bar that lies flat along its own x, an upright handle at its near end, a crossbar at its far end.
+
+    `pos` is the center of the bounding box, handle and crossbar included.
+    """
+
+    shape: Literal["bar"]
+    length: Length = Field(description="From the middle of the handle to the far end [m].")
+    width: Length = Field(0.03, description="Of bar and crossbar [m].")
+    height: Length = Field(0.024, description="Of bar and crossbar [m].")
+    handle: tuple[Length, Length, Length] = Field(
+        (0.07, 0.044, 0.14), description="Upright handle: along the bar, across it, height from the table [m]."
+    )
+    head: float = Field(0.0, ge=0, le=0.3, description="How far the crossbar stands out from the bar's side [m].")
+    side: Literal["left", "right", "both"] = Field("left", description="Where it stands out, seen from the handle.")
+    magnet: float = Field(0.0, ge=0, le=50, description="Pull of a magnet behind the far end [N]; 0 for none.")
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Bar:
+        deep, _, high = self.handle
+        if self.length <= deep / 2 + self.width:
+            raise ValueError(f"length {self.length} leaves no bar between the handle, {deep} deep, and the far end")
+        if high <= self.height:
+            raise ValueError(f"a handle {high} high must exceed the bar's height {self.height}")
+        return self
+
+
+class Tube(_Solid):
+    """A square tube, open at both ends, along its own x."""
+
+    shape: Literal["tube"]
+    inner: Length = Field(description="Free width and height inside [m].")
+    length: Length = Field(description="Full length [m].")
+    wall: float = Field(0.006, ge=0.002, le=0.05, description="Thickness of the walls [m].")
+
+
+class Button(_Object):
+    """A push button in a fixed housing. Its plate faces along its own -x and comes back by a spring."""
+
+    fixed: ClassVar[bool] = True
+
+    shape: Literal["button"]
+    plate: Length = Field(0.06, description="Edge of the square plate [m].")
+    travel: float = Field(0.012, ge=0.002, le=0.05, description="From rest to the stop [m].")
+    force: float = Field(1.5, gt=0, le=50, description="Of the spring when the plate is at the stop [N].")
+    color: Color = Field("red", description="Palette name or #rrggbb, of the plate.")
+
+
 class Mesh(_Solid):
     """A body from a user's file. It collides as its convex hull."""
 
@@ -277,9 +327,10 @@ class ToolObject(_Object):
 
 
 ObjectSpec: TypeAlias = Annotated[
-    Sphere | BoxObject | Cylinder | Capsule | Cup | Mesh | ToolObject, Field(discriminator="shape")
+    Sphere | BoxObject | Cylinder | Capsule | Cup | Bar | Tube | Button | Mesh | ToolObject,
+    Field(discriminator="shape"),
 ]
-SHAPES = ("sphere", "box", "cylinder", "capsule", "cup", "mesh", "tool")
+SHAPES = ("sphere", "box", "cylinder", "capsule", "cup", "bar", "tube", "button", "mesh", "tool")
 
 
 class Range(_Strict):
@@ -326,10 +377,14 @@ class ObjectRandomization(_Strict):
     region: Region | Literal["workspace"] | None = Field(
         None, description="Where its center may be on the table: a rectangle, or `workspace` for all of it."
     )
+    follows: str | None = Field(None, description="An object with a region: this one is shifted as that one is.")
     yaw: DrawnRange | None = Field(None, description="Turn about the vertical [rad].")
     radius: DrawnRange | None = Field(None, description="Sphere, cylinder, capsule [m].")
     height: DrawnRange | None = Field(None, description="Cylinder, capsule, cup [m].")
     inner_diameter: DrawnRange | None = Field(None, description="Cup [m].")
+    length: DrawnRange | None = Field(None, description="Bar, tube [m].")
+    head: DrawnRange | None = Field(None, description="Bar [m].")
+    force: DrawnRange | None = Field(None, description="Button [N].")
     scale: DrawnRange | None = Field(None, description="Mesh.")
     mass: DrawnRange | None = Field(None, description="Mass [kg].")
     density: DrawnRange | None = Field(None, description="Density [kg/m^3]; the mass follows the drawn size.")
@@ -352,6 +407,29 @@ class Randomization(_Strict):
     objects: dict[str, ObjectRandomization] = Field(default_factory=dict, description="Ranges by object name.")
 
 
+class GoalSpec(_Strict):
+    """One thing that has to be so in the end, measured on the objects. Give one of the kinds."""
+
+    raised: str | None = Field(None, description="This object is off the table, by at least 3 cm.")
+    pressed: str | None = Field(None, description="This button is pressed, by at least half of its travel.")
+    inside: tuple[str, str] | None = Field(None, description="[object, container or tube]: the one is in the other.")
+    outside: tuple[str, str] | None = Field(None, description="[object, container or tube]: the one is not in it.")
+    within: tuple[str, ...] | None = Field(None, description="These objects' centers are inside the workspace.")
+    beside: tuple[str, str] | None = Field(None, description="[object, object]: they are 3 cm or less apart.")
+    unmoved: str | None = Field(None, description="This object is where it was, to 2 cm.")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> GoalSpec:
+        if len(self.kinds()) != 1:
+            raise ValueError(f"needs exactly one of {', '.join(type(self).model_fields)}")
+        return self
+
+    def kinds(self) -> dict[str, tuple[str, ...]]:
+        """The kind that is given, with the objects that it names."""
+        given = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: (value,) if isinstance(value, str) else value for name, value in given.items() if value}
+
+
 class SceneSpec(_Strict):
     """A scene: robot, table, camera and objects."""
 
@@ -364,6 +442,8 @@ class SceneSpec(_Strict):
     camera: CameraSpec = Field(default_factory=CameraSpec, description="The depth camera.")
     objects: dict[str, ObjectSpec] = Field(default_factory=dict, description="Objects by name.")
     randomize: Randomization = Field(default_factory=Randomization, description="What a new seed changes.")
+    sentence: str = Field("", description="What one asks for in this scene; `toolwright eval language` says it.")
+    goal: tuple[GoalSpec, ...] = Field((), description="What has to be so after the sentence was carried out.")
 
     @property
     def tool_name(self) -> str | None:

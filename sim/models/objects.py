@@ -57,7 +57,7 @@ def add_sphere(body: mujoco.MjsBody, radius: float, mass: float, friction: float
         rgba: (4,) in 0..1.
     """
     geom = body.add_geom(name=body.name, type=mujoco.mjtGeom.mjGEOM_SPHERE, size=[radius, 0, 0], mass=mass)
-    _surface(geom, friction, rgba, rolling=ROLLING * radius)
+    surface(geom, friction, rgba, rolling=ROLLING * radius)
 
 
 def add_box(body: mujoco.MjsBody, size: np.ndarray, mass: float, friction: float, rgba: np.ndarray) -> None:
@@ -71,7 +71,7 @@ def add_box(body: mujoco.MjsBody, size: np.ndarray, mass: float, friction: float
         rgba: (4,) in 0..1.
     """
     geom = body.add_geom(name=body.name, type=mujoco.mjtGeom.mjGEOM_BOX, size=np.asarray(size) / 2, mass=mass)
-    _surface(geom, friction, rgba)
+    surface(geom, friction, rgba)
 
 
 def add_cylinder(
@@ -88,7 +88,7 @@ def add_cylinder(
         rgba: (4,) in 0..1.
     """
     geom = body.add_geom(name=body.name, type=mujoco.mjtGeom.mjGEOM_CYLINDER, size=[radius, height / 2, 0], mass=mass)
-    _surface(geom, friction, rgba, rolling=ROLLING * radius)
+    surface(geom, friction, rgba, rolling=ROLLING * radius)
 
 
 def add_capsule(
@@ -107,7 +107,7 @@ def add_capsule(
     geom = body.add_geom(
         name=body.name, type=mujoco.mjtGeom.mjGEOM_CAPSULE, size=[radius, height / 2 - radius, 0], mass=mass
     )
-    _surface(geom, friction, rgba, rolling=ROLLING * radius)
+    surface(geom, friction, rgba, rolling=ROLLING * radius)
 
 
 def cup_volume(inner_diameter: float, height: float, wall: float) -> float:
@@ -169,7 +169,7 @@ def add_cup(
     volumes = [_volume(geom) for geom in geoms]
     for geom, volume in zip(geoms, volumes, strict=True):
         geom.mass = mass * volume / sum(volumes)
-        _surface(geom, friction, rgba)
+        surface(geom, friction, rgba)
     body.add_site(name=f"{body.name}_mouth", pos=[0, 0, height / 2], size=[0.002, 0, 0], group=4)
 
 
@@ -207,7 +207,7 @@ def add_mesh(
         geom.mass = mass
     else:
         geom.density = density
-    _surface(geom, friction, rgba)
+    surface(geom, friction, rgba)
 
 
 @cache
@@ -243,7 +243,15 @@ def _volume(geom: mujoco.MjsGeom) -> float:
     return float(8 * np.prod(geom.size))
 
 
-def _surface(geom: mujoco.MjsGeom, friction: float, rgba: np.ndarray, rolling: float | None = None) -> None:
+def surface(geom: mujoco.MjsGeom, friction: float, rgba: np.ndarray, rolling: float | None = None) -> None:
+    """Contact, color and collision bits of a thing.
+
+    Args:
+        geom: to be set.
+        friction: sliding coefficient.
+        rgba: (4,) in 0..1.
+        rolling: coefficient [m] of a round thing; None for one that does not roll.
+    """
     geom.condim = 4 if rolling is None else 6
     geom.friction = [friction, 0.002 if rolling is None else 10 * rolling, rolling or 0.0]
     geom.solref, geom.solimp, geom.solmix = SOLREF, SOLIMP, SOLMIX
