@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import torch
 
-from toolwright.hardware.held_tool import ACTIONS, LearnedInterface
+from toolwright.hardware.held_tool import ACTIONS, WORKING, LearnedInterface
 from toolwright.hardware.joints import LEAP
 from toolwright.policies import callbacks, checkpoint, curve, train, weights
 from toolwright.policies.checkpoint import CheckpointError
@@ -256,7 +256,7 @@ def test_the_card_says_what_the_weights_are(whole: SimpleNamespace) -> None:
     card = json.loads((whole.folder / "best/card.json").read_text())
     assert card["policy"] == "held_tool" and card["tool"] == "tweezers"
     assert card["joints"] == list(LEAP.names)
-    assert len(card["working_joints"]) == ACTIONS and set(card["working_joints"]) < set(LEAP.names)
+    assert len(card["working_joints"]) == len(WORKING) and set(card["working_joints"]) < set(LEAP.names)
     assert card["config"]["task"]["level"] == "hard" and card["config"]["envs"] == 8
     assert card["steps"] in [point.steps for point in whole.curve]
     assert card["seed"] == TINY.seed and card["seconds"] > 0
@@ -318,7 +318,7 @@ def test_an_override_that_fits_nothing_is_refused_by_name(override: str, named: 
 
 @pytest.mark.parametrize("task", ["juggling", "held_tool_demo", ""])
 def test_an_unknown_task_is_refused_with_those_that_exist(task: str) -> None:
-    with pytest.raises(TrainError, match=f"unknown task '{task}'; tasks: held_tool$"):
+    with pytest.raises(TrainError, match=f"unknown task '{task}'; tasks: held_tool, reorient$"):
         train.main(task, [])
 
 
