@@ -9,6 +9,8 @@ from toolwright.llm_planner.events import (
     CodeChecked,
     Event,
     Finished,
+    Rehearsed,
+    Repaired,
     RoleDone,
     SceneSeen,
     SkillEnded,
@@ -21,7 +23,10 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-_COLORS = {"done": "green", "refused": "yellow", "rejected": "red", "failed": "red", "stopped": "yellow"}
+_COLORS = {
+    **{"done": "green", "rehearsed": "green", "refused": "yellow", "stopped": "yellow"},
+    **{"rejected": "red", "failed": "red"},
+}
 
 
 class ConsolePrinter:
@@ -45,6 +50,10 @@ class ConsolePrinter:
                 self._section(role, _calculation(calculation))
             case CodeChecked():
                 self._code(event)
+            case Rehearsed():
+                self._rehearsed(event)
+            case Repaired():
+                self._repaired(event)
             case SkillStarted():
                 self._line("  > ", f"{event.name}({_arguments(event.arguments)})", "bold")
             case SkillEnded():
@@ -77,8 +86,25 @@ class ConsolePrinter:
         else:
             self._section("checker", [f"line {item.line}: {item.message}" for item in event.check.findings])
 
+    def _rehearsed(self, event: Rehearsed) -> None:
+        dry = event.rehearsal
+        marks = {"works": "works", "fails": "FAILS", "unknown": "not judged"}
+        lines = [f"{marks[item.state]}  {item.name}: {item.reason}" for item in dry.verdicts]
+        end = "passed" if dry.passed else f"failed: {dry.reason} ({dry.cause})"
+        self._section("dry run", [*lines, f"{end}, in {dry.seconds * 1e3:.0f} ms, on {dry.copy_of}"])
+
+    def _repaired(self, event: Repaired) -> None:
+        lines = [f"root cause: {event.diagnosis.cause}; {event.diagnosis.reason}"]
+        if event.repair is None:
+            lines.append("no other way is known")
+        else:
+            lines += [event.repair.reason, *_plan(event.repair.plan)]
+        self._section(f"repair {event.number}", lines)
+
     def _line(self, lead: str, line: str, style: str) -> None:
-        self._console.print(_text(lead).append(line, style=style))
+        text = _text(line)
+        text.stylize(style)
+        self._console.print(_text(lead).append_text(text))
 
     def _ended(self, event: SkillEnded) -> None:
         skill = event.skill
@@ -86,7 +112,7 @@ class ConsolePrinter:
         if skill.refused:
             self._line("  > ", f"{skill.name}({_arguments(skill.arguments)})", "bold")
             mark, style = "refused", "yellow"
-        text = _text("    ").append(mark, style=style).append(f"  {skill.reason}")
+        text = _text("    ").append(mark, style=style).append_text(_text(f"  {skill.reason}"))
         if skill.seconds:
             text.append(f"  ({skill.seconds:.1f} s)", style="dim")
         self._console.print(text)
@@ -98,17 +124,21 @@ class ConsolePrinter:
         record = event.record
         word, style = record.status, _COLORS[record.status]
         self._console.print()
-        self._console.print(_text("").append(word.upper(), style=f"bold {style}").append(f"  {record.reason}"))
+        verdict = _text("").append(word.upper(), style=f"bold {style}")
+        self._console.print(verdict.append_text(_text(f"  {record.reason}")))
         first = record.timings.first_motion
         parts = [f"planned in {record.timings.planning * 1e3:.0f} ms"]
         parts += [f"first motion after {first:.2f} s"] if first is not None else []
         self._line("", ", ".join([*parts, f"{record.timings.total:.1f} s in all"]), "dim")
+        if str(record.usage):
+            self._line("", str(record.usage), "dim")
 
 
 def _text(line: str) -> Text:
+    """Text as it is, except what would give orders to the terminal."""
     from rich.text import Text
 
-    return Text(line)
+    return Text("".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in line))
 
 
 def _analysis(analysis: Analysis) -> list[str]:
@@ -116,6 +146,7 @@ def _analysis(analysis: Analysis) -> list[str]:
         return [f"task: {analysis.task}", *(f"note: {line}" for line in analysis.notes)]
     lines = [f"task: {analysis.task}"]
     lines += [_facts(item) for item in analysis.objects]
+    lines += [f"property: {line}" for line in analysis.properties]
     lines += [f"must hold: {line}" for line in analysis.constraints]
     lines += [f"compute: {line}" for line in analysis.to_compute]
     return [*lines, *(f"note: {line}" for line in analysis.notes)]
@@ -134,7 +165,8 @@ def _plan(plan: Plan) -> list[str]:
     if plan.refusal:
         return [f"refused: {plan.refusal.reason}"]
     tool = [f"tool: {plan.tool} ({plan.tool_reason})" if plan.tool else f"no tool ({plan.tool_reason})"]
-    return tool + [f"{index}. {_step(step)}" for index, step in enumerate(plan.steps, start=1)]
+    steps = [f"{index}. {_step(step)}" for index, step in enumerate(plan.steps, start=1)]
+    return [*tool, *(f"- {line}" for line in plan.outline), *steps]
 
 
 def _step(step: Step) -> str:

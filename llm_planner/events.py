@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from toolwright.llm_planner.checker import CheckResult
+from toolwright.llm_planner.diagnosis import Diagnosis
 from toolwright.llm_planner.record import RunRecord, SceneSummary, SkillRecord
-from toolwright.llm_planner.roles import Analysis, Calculation, Plan, SkillCode
+from toolwright.llm_planner.rehearsal import Rehearsal
+from toolwright.llm_planner.roles import Analysis, Calculation, Plan, Repair, SkillCode
 
 RoleResult = Analysis | Plan | Calculation | SkillCode
 
@@ -38,6 +40,23 @@ class CodeChecked:
 
 
 @dataclass(frozen=True)
+class Rehearsed:
+    """The code has run on a copy of the world; nothing has moved yet."""
+
+    rehearsal: Rehearsal
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """Something failed and was diagnosed; `repair` is what the model makes of it, None where it knows no other way."""
+
+    number: int  # from 1
+    failure: str
+    diagnosis: Diagnosis
+    repair: Repair | None
+
+
+@dataclass(frozen=True)
 class SkillStarted:
     """A call passed the gate and its motion begins."""
 
@@ -61,5 +80,5 @@ class Finished:
     record: RunRecord
 
 
-Event = SceneSeen | RoleDone | CodeChecked | SkillStarted | SkillEnded | Finished
+Event = SceneSeen | RoleDone | CodeChecked | Rehearsed | SkillStarted | SkillEnded | Repaired | Finished
 Report = Callable[[Event], None]

@@ -3,8 +3,9 @@ reason what it cannot do."""
 
 from __future__ import annotations
 
-from toolwright.llm_planner import analyzer, calculator, coder, planner
-from toolwright.llm_planner.roles import Analysis, Calculation, Plan, SkillCode
+from toolwright.llm_planner import analyzer, calculator, coder, hand_analyzer, hand_planner, planner, repair
+from toolwright.llm_planner.roles import Analysis, Calculation, Plan, Repair, SkillCode
+from toolwright.llm_planner.usage import Usage
 from toolwright.perception.scene import Scene
 
 
@@ -14,13 +15,19 @@ class OfflineModel:
     name = "offline"
 
     def analyze(self, sentence: str, scene: Scene) -> Analysis:
-        return analyzer.analyze(sentence, scene)
+        return (analyzer if scene.tool is not None else hand_analyzer).analyze(sentence, scene)
 
     def plan(self, analysis: Analysis, scene: Scene) -> Plan:
-        return planner.plan(analysis, scene)
+        return (planner if scene.tool is not None else hand_planner).plan(analysis, scene)
 
     def calculate(self, plan: Plan, scene: Scene) -> Calculation:
         return calculator.calculate(plan, scene)
 
     def code(self, plan: Plan, calculation: Calculation, stubs: str) -> SkillCode:
         return coder.write(calculation)
+
+    def repair(self, analysis: Analysis, plan: Plan, code: SkillCode, failure: str, scene: Scene) -> Repair | None:
+        return repair.repair(analysis, plan, code, failure, scene)
+
+    def spent(self) -> Usage:
+        return Usage()

@@ -8,11 +8,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from toolwright.llm_planner import geometry
 from toolwright.llm_planner.checker import CheckResult
-from toolwright.llm_planner.roles import Analysis, Calculation, Plan
+from toolwright.llm_planner.diagnosis import Diagnosis
+from toolwright.llm_planner.rehearsal import Rehearsal
+from toolwright.llm_planner.roles import Analysis, Calculation, Plan, Repair
+from toolwright.llm_planner.usage import Usage
 from toolwright.llm_planner.verdict import GoalCheck
 from toolwright.perception.scene import Scene
 
-Status = Literal["done", "refused", "rejected", "failed", "stopped"]
+Status = Literal["done", "rehearsed", "refused", "rejected", "failed", "stopped"]
 Vector = tuple[float, float, float]
 
 
@@ -98,6 +101,18 @@ class SkillRecord(BaseModel):
     seconds: float = 0.0  # s of robot time
     wall: float = 0.0  # s on this machine's clock
     overhead: float = 0.0  # s in sandbox and gate before it started
+    attempt: int = 0  # 0: as planned first; n: of the n-th repair
+    edited: bool = False  # by the user, who was asked
+
+
+class RepairRecord(BaseModel):
+    """A failure, its root cause as measured, and what the model made of it."""
+
+    failure: str  # as it was fed back
+    diagnosis: Diagnosis
+    repair: Repair | None = None  # None where the model knew no other way
+    check: CheckResult | None = None  # of the repaired code
+    rehearsal: Rehearsal | None = None
 
 
 class Timings(BaseModel):
@@ -105,6 +120,8 @@ class Timings(BaseModel):
 
     planning: float = 0.0  # the four roles
     checking: float = 0.0
+    rehearsing: float = 0.0  # dry runs
+    repairing: float = 0.0  # waiting for repaired plans
     first_motion: float | None = None  # from the sentence to the start of the first skill
     overhead_per_call: float | None = None  # sandbox and gate, mean
     total: float = 0.0
@@ -126,8 +143,11 @@ class RunRecord(BaseModel):
     calculation: Calculation | None = None
     code: str = ""
     check: CheckResult | None = None
+    rehearsal: Rehearsal | None = None  # of the code above
+    repairs: list[RepairRecord] = Field(default_factory=list)
     skills: list[SkillRecord] = Field(default_factory=list)
     printed: str = ""
     scene_after: SceneSummary | None = None
     checks: tuple[GoalCheck, ...] = ()
     timings: Timings = Field(default_factory=Timings)
+    usage: Usage = Usage()

@@ -44,10 +44,13 @@ def pool() -> monty.Monty:
     return workers
 
 
-def run(code: str, call: HostCall) -> str:
+def run(code: str, call: HostCall, prelude: str = "") -> str:
     """Run skill code, answering each of its calls by `call`.
 
     An exception from `call` leaves the code where it stands: it can not catch it, and makes no further call.
+
+    Args:
+        prelude: definitions of our own that the code may use; they run in the sandbox too.
 
     Returns:
         What the code printed.
@@ -58,6 +61,8 @@ def run(code: str, call: HostCall) -> str:
     """
     printed = monty.CollectString(max_bytes=MAX_PRINT)
     with pool().checkout(limits=LIMITS, os_policy=OS_POLICY, script_name="skill.py") as session:
+        if prelude:
+            _turn(lambda: session.feed_run(prelude))
         snapshot = _turn(lambda: session.feed_start(code, print_callback=printed))
         while not isinstance(snapshot, monty.MontyComplete):
             snapshot = _turn(_answer(snapshot, call))
@@ -76,7 +81,7 @@ def _answer(snapshot: monty.SyncSnapshot, call: HostCall) -> Callable[[], monty.
     return lambda: snapshot.resume({"return_value": result})
 
 
-def _turn(step: Callable[[], monty.SyncSnapshot]) -> monty.SyncSnapshot:
+def _turn(step: Callable[[], Any]) -> Any:
     try:
         return step()
     except monty.MontyError as error:

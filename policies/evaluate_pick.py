@@ -18,6 +18,7 @@ import numpy as np
 from toolwright.hardware.robot import F64
 from toolwright.policies.outcome import Outcome
 from toolwright.policies.report import EvalReport, Failure, Group
+from toolwright.policies.tool_use import ToolUse
 from toolwright.policies.world import SimulatedWorld, simulate
 from toolwright.sim.perception import StateNoise
 from toolwright.sim.robot import SimulationDiverged
@@ -151,6 +152,7 @@ class Judge:
 def _act(world: SimulatedWorld, radius: float) -> str:
     """Pick, carry aside, drop: the reason of the first action that failed, empty where none did."""
     actions, box = world.actions, world.spec.workspace
+    assert isinstance(actions, ToolUse)  # the scene has a bead for the tweezers in the hand
     lower, upper = np.array(box.lower[:2]) + _MARGIN, np.array(box.upper[:2]) - _MARGIN
     x, y, _ = _bead(world)
     aside = np.clip([x, y - np.copysign(_ASIDE, y - (lower[1] + upper[1]) / 2)], lower, upper)

@@ -71,6 +71,16 @@ class ToolUse:
         self._held = ""  # what was picked and not yet let go
         self._missed = 0  # looks in a row at which it was not between the tips
 
+    def tap(
+        self,
+        robot: Callable[[Robot], Robot],
+        eyes: Callable[[Perception], Perception],
+        hand: Callable[[HandPolicy], HandPolicy],
+    ) -> None:
+        """Puts something around robot, eyes and the hand's policy, for instance what records them."""
+        self._robot = self._loop.robot = robot(self._robot)
+        self._loop.perception, self._loop.hand = eyes(self._loop.perception), hand(self._loop.hand)
+
     # -- actions ------------------------------------------------------------------------------------------------------
 
     def pick(self, name: str, opening: float, grip: float, lift: float) -> Outcome:

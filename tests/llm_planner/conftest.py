@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -145,3 +146,64 @@ def table() -> World:
 def crafted() -> Callable[..., SceneObject]:
     """Makes a bead with any name."""
     return ball
+
+
+@pytest.fixture
+def make_cup() -> Callable[..., SceneObject]:
+    """Makes the cup of `world`."""
+    return lambda: cup("cup", 0.45, -0.12)
+
+
+BEAD_INTO_CUP = {
+    "analyzer": {
+        "task": "put the bead into the cup",
+        "objects": [{"name": "bead", "role": "target"}, {"name": "cup", "role": "container"}],
+        "key_properties": ["the bead is small"],
+        "constraints": ["the bead must be held until it is over the cup"],
+        "to_compute": ["the opening for the bead"],
+        "impossible": "",
+    },
+    "planner": {
+        "tool": "tweezers",
+        "tool_reason": "they are in the hand and open wide enough",
+        "outline": ["take the bead", "let it go over the cup"],
+        "steps": [
+            {
+                "skill": "pick",
+                "arguments": [
+                    {"name": "name", "value": "bead"},
+                    {"name": "opening", "value": "wider than the bead"},
+                    {"name": "grip", "value": "narrower than the bead"},
+                    {"name": "lift", "value": "well above the cup"},
+                ],
+            },
+            {
+                "skill": "drop_in",
+                "arguments": [
+                    {"name": "name", "value": "bead"},
+                    {"name": "container", "value": "cup"},
+                    {"name": "height", "value": "a little above the rim"},
+                ],
+            },
+        ],
+        "refusal": "",
+    },
+    "calculator": {
+        "formulas": [
+            {"step": 1, "argument": "opening", "expression": 'width("bead") + 0.006'},
+            {"step": 1, "argument": "grip", "expression": 'width("bead") - 0.004'},
+            {"step": 1, "argument": "lift", "expression": 'top("cup") - z("bead") + 0.055'},
+            {"step": 2, "argument": "height", "expression": "0.02"},
+        ]
+    },
+    "coder": {
+        "code": 'pick(name="bead", opening=0.016, grip=0.006, lift=0.1)\n'
+        'drop_in(name="bead", container="cup", height=0.02)\n'
+    },
+}
+
+
+@pytest.fixture
+def bead_into_cup() -> dict[str, dict[str, object]]:
+    """What a sensible language model answers in each role when the bead is to go into the cup of `world`."""
+    return copy.deepcopy(BEAD_INTO_CUP)

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from toolwright.llm_planner import events
 from toolwright.llm_planner.console import ConsolePrinter
-from toolwright.llm_planner.executor import run_sentence
+from toolwright.llm_planner.executor import Options, run_sentence
 from toolwright.llm_planner.offline import OfflineModel
 from toolwright.llm_planner.record import RunRecord
 from toolwright.llm_planner.roles import ROLES, RoleError, SkillCode
@@ -33,8 +33,13 @@ class Scripted(OfflineModel):
         return SkillCode(text=self._text)
 
 
-def _run(world, sentence=SENTENCE, model=None, report=None):
-    return run_sentence(sentence, world, world, model or OfflineModel(), report or (lambda event: None))
+def _run(world, sentence=SENTENCE, model=None, report=None, **options):
+    run = Options(**options)
+    return run_sentence(sentence, world, world, model or OfflineModel(), report or (lambda event: None), options=run)
+
+
+ONCE = {"repairs": 0}  # what comes of one attempt
+UNTRIED = {"copy": None, "repairs": 0}  # code that the dry run would have stopped
 
 
 def test_the_bead_ends_in_the_cup_and_the_record_says_how(world):
@@ -88,7 +93,7 @@ def test_a_skill_that_only_claims_success_does_not_make_a_success(world, sentenc
 
 def test_a_failed_skill_ends_the_run_and_is_named(world):
     world.fails = {"pick": Outcome(False, "the bead slipped", {"rise": 0.001})}
-    record = _run(world)
+    record = _run(world, **ONCE)
     assert record.status == "failed" and record.reason == "pick failed: the bead slipped"
     assert world.calls == ["pick"]
     assert record.scene_after is not None
@@ -117,7 +122,7 @@ def test_a_refused_sentence_moves_nothing(world):
 
 
 def test_code_that_does_not_pass_the_check_moves_nothing(world):
-    record = _run(world, model=Scripted("import os\nos.system('true')"))
+    record = _run(world, model=Scripted("import os\nos.system('true')"), **ONCE)
     assert record.status == "rejected" and "imports" in record.reason
     assert world.calls == []
 
@@ -132,18 +137,18 @@ def test_code_that_does_not_pass_the_check_moves_nothing(world):
     ],
 )
 def test_a_call_that_the_gate_refuses_ends_the_run_and_stands_in_the_record(world, code, reason):
-    record = _run(world, model=Scripted(code))
+    record = _run(world, model=Scripted(code), **UNTRIED)
     assert record.status == "failed" and record.reason.startswith("The gate refused a call")
     assert record.skills[-1].refused and reason in record.skills[-1].reason
 
 
 def test_code_that_raises_is_told(world):
-    record = _run(world, model=Scripted("home()\nx = 1 / 0"))
+    record = _run(world, model=Scripted("home()\nx = 1 / 0"), **UNTRIED)
     assert record.status == "failed" and "ZeroDivisionError" in record.reason
 
 
 def test_code_that_leaves_the_work_undone_is_no_success(world):
-    record = _run(world, model=Scripted("home()"))
+    record = _run(world, model=Scripted("home()"), **UNTRIED)
     assert not record.success and "not in cup" in record.reason
 
 
@@ -171,13 +176,13 @@ def test_events_come_in_order(world):
     _run(world, report=seen.append)
     assert [event.role for event in seen if isinstance(event, events.RoleDone)] == list(ROLES)
     assert [type(event).__name__ for event in seen] == [
-        *["SceneSeen", "RoleDone", "RoleDone", "RoleDone", "RoleDone", "CodeChecked"],
+        *["SceneSeen", "RoleDone", "RoleDone", "RoleDone", "RoleDone", "CodeChecked", "Rehearsed"],
         *["SkillStarted", "SkillEnded", "SkillStarted", "SkillEnded", "SceneSeen", "Finished"],
     ]
 
 
 def test_timings_tell_planning_first_motion_and_overhead(world):
-    _run(world)  # the first check of a process loads the type checker
+    _run(world, dry_run=True)  # the first check of a process loads the type checker
     timings = _run(world).timings
     assert 0 < timings.planning < 0.05
     assert timings.planning + timings.checking < timings.first_motion < timings.total
