@@ -27,7 +27,7 @@ help:
 	@echo 'Options: make demo SENTENCE="put the bead down"   make test ARGS="-k scene"   make install PYTHON=python3.12'
 	@echo 'Everything goes into .venv (about 2 GB). Afterwards: .venv/bin/toolwright --help'
 
-$(INSTALLED): pyproject.toml requirements.lock tools/setup.sh
+$(INSTALLED): pyproject.toml requirements.lock requirements-ros.lock tools/setup.sh
 	@tools/setup.sh
 
 install: $(INSTALLED)

@@ -89,9 +89,10 @@ class ClosedFormController:
 class LearnedInterface:
     """Observation and action law of the learned policy, with the little state that it keeps between two steps.
 
-    The policy sets how fast the closed-form controller's reference goes to the goal (a jump from shut to wide open throws
-    the tool out of the hand) and adds a residual to the controller's targets. An action pushes the residual, which leaks
-    away: exploration stays smooth, and a policy that does nothing is the controller with a steady reference.
+    The policy sets how fast the closed-form controller's reference goes to the goal (a jump from shut to wide open
+    throws the tool out of the hand) and adds a residual to the controller's targets. An action pushes the residual,
+    which leaks away: exploration stays smooth, and a policy that does nothing is the controller with a steady
+    reference.
     """
 
     SIZE = 3 * len(WORKING) + 6 + 1 + 1 + 6 + 3

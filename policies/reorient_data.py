@@ -73,7 +73,7 @@ def generate(
         made += len(arrays["action"])
         temporary = folder / f".shard_{i:05d}.tmp"
         with open(temporary, "wb") as file:
-            np.savez_compressed(file, **arrays)
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
         os.replace(temporary, _path(folder, i))
         rate = (time.monotonic() - begun) / done
         left = rate * (len(missing) - done)

@@ -166,7 +166,7 @@ class Planner:
         for name, values in scene.variants.items():
             where = (rows[:, None], scene.geoms) if name.startswith("geom_") else (rows, scene.body)
             self._field[name][where] = values[variant]
-        mass = np.exp(rng.uniform(*np.log(r.mass), count)) / scene.variants["body_mass"][variant]
+        mass = np.exp(rng.uniform(np.log(r.mass[0]), np.log(r.mass[1]), count)) / scene.variants["body_mass"][variant]
         self._field["body_mass"][rows, scene.body] *= mass
         self._field["body_inertia"][rows, scene.body] *= mass[:, None]
         kp, kv = randomize.scales(rng, r.kp_share, (count, 1)), randomize.scales(rng, r.kv_share, (count, 1))
@@ -174,6 +174,6 @@ class Planner:
         self._field["actuator_biasprm"][rows, :, 1] = kp * m.actuator_biasprm[:, 1]
         self._field["actuator_biasprm"][rows, :, 2] = kv * m.actuator_biasprm[:, 2]
         self._field["actuator_delay"][rows] = rng.uniform(*r.latency, count)[:, None]
-        friction = np.exp(rng.uniform(*np.log(r.friction), (count, 1)))
+        friction = np.exp(rng.uniform(np.log(r.friction[0]), np.log(r.friction[1]), (count, 1)))
         self._field["geom_friction"][rows, :, 0] = friction * m.geom_friction[:, 0]
         self.batch.set_const(rows)

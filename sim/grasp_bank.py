@@ -18,6 +18,7 @@ from mujoco.batch import Batch
 from toolwright.hardware import rotations
 from toolwright.hardware.robot import F64
 from toolwright.sim import grasp as synthesis
+from toolwright.sim import grasp_search
 from toolwright.sim.models.physics import SUBSTEPS
 from toolwright.sim.models.tools import ToolFamily, family
 
@@ -25,6 +26,7 @@ FOLDER = Path(__file__).parent / "grasps"
 _SETTLE = 24  # control steps
 _MOVED, _TURNED = 0.008, 0.25  # m, rad: a tool that settles further away was not held as planned
 _SUNK = 0.001  # m, deepest contact of a settled grasp
+Fitted = tuple[Any, synthesis.Grasp, F64, bool]  # parameters, grasp, settled coordinates (k, 24), held out or not
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,16 @@ class GraspBank:
 _ARRAYS = ("held_out", "pos", "quat", "angles", "openings", "q", "ctrl", "correction", "start", "down")
 
 
+def count(name: str) -> tuple[int, int]:
+    """How many train and held-out tools the shipped bank of a family has; none if there is no bank."""
+    path = FOLDER / f"{name}.npz"
+    if not path.is_file():
+        return 0, 0
+    with np.load(path) as file:
+        held_out = int(file["held_out"].sum())
+        return len(file["held_out"]) - held_out, held_out
+
+
 def load(name: str, path: Path | None = None) -> GraspBank:
     """The bank of a family.
 
@@ -91,7 +103,7 @@ def make(
     rng: np.random.Generator,
     train: int = 192,
     held_out: int = 96,
-    search: synthesis.SearchConfig | None = None,
+    search: grasp_search.SearchConfig | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> GraspBank:
     """Searches a grasp for the nominal tool and fits it to tools of both parts of the family.
@@ -107,86 +119,98 @@ def make(
     Raises:
         RuntimeError: no grasp, or too few tools that it holds.
     """
+    from toolwright.sim.grasp_trial import trial
+
     parts = {"train": train, "held_out": held_out}
-    kept: list[tuple[Any, synthesis.Grasp, F64, bool]] = []
-    for best in synthesis.search(tool, rng, search or synthesis.SearchConfig(), report):
-        down = rotations.rotate(best.grasp.quat, np.array([0.0, 0, 1]))
-        kept = _fit(tool, [tool.nominal], best, down, None, False)
+    kept: list[Fitted] = []
+    for best in grasp_search.search(tool, rng, search or grasp_search.effort(tool), trial, report):
+        kept = list(fit(tool, [tool.nominal], [best]).values())
         if kept:
             break
     else:
         raise RuntimeError(f"no grasp of {tool.name} settles as planned; search longer")
     for part, wanted in parts.items():
-        found: list[tuple[Any, synthesis.Grasp, F64, bool]] = []
+        found: list[Fitted] = []
         for _ in range(12):
             sampled = [tool.sample(rng, part) for _ in range(2 * wanted)]  # type: ignore[arg-type]
-            found += _fit(tool, sampled, best, down, rng, part == "held_out")
+            found += fit(tool, sampled, [best] * len(sampled), rng, part == "held_out").values()
             report(f"{part}: {min(len(found), wanted)}/{wanted} tools held")
             if len(found) >= wanted:
                 break
         else:
             raise RuntimeError(f"only {len(found)} of {wanted} {part} tools of {tool.name} are held by its best grasp")
         kept += found[:wanted]
+    return collect(tool, kept)
+
+
+def collect(tool: ToolFamily, kept: list[Fitted]) -> GraspBank:
+    """The bank of some tools of a family, the first one nominal."""
     of_grasp = ("pos", "quat", "angles", "openings", "q", "ctrl", "correction")
     return GraspBank(
         family=tool,
         params=tuple(p for p, _, _, _ in kept),
         held_out=np.array([out for *_, out in kept]),
         start=np.stack([start for _, _, start, _ in kept]),
-        down=down,
+        down=rotations.rotate(kept[0][1].quat, np.array([0.0, 0, 1])),
         **{key: np.stack([getattr(g, key) for _, g, _, _ in kept]) for key in of_grasp},
     )
 
 
-def _fit(
+def fit(
     tool: ToolFamily,
     params: list[Any],
-    best: synthesis.Candidate,
-    down: F64,
-    rng: np.random.Generator | None,
-    held_out: bool,
-) -> list[tuple[Any, synthesis.Grasp, F64, bool]]:
-    """Solves and settles a grasp for many tools; a hand never takes a tool twice in quite the same way, hence `rng`."""
+    candidates: list[grasp_search.Candidate],
+    rng: np.random.Generator | None = None,
+    held_out: bool = False,
+) -> dict[int, Fitted]:
+    """Solves and settles the grasps of n candidates for n tools; those that hold, by index.
+
+    A hand never takes a tool twice in quite the same way, hence `rng`; without it, places are exactly the candidates'.
+    """
     n = len(params)
-    pos, quat = np.tile(best.grasp.pos, (n, 1)), np.tile(best.grasp.quat, (n, 1))
+    pos, quat = np.stack([c.grasp.pos for c in candidates]), np.stack([c.grasp.quat for c in candidates])
+    down = rotations.rotate(quat, np.array([0.0, 0, 1]))
     if rng is not None:
         pos = pos + rng.normal(0, 0.0015, (n, 3))
         quat = rotations.multiply(quat, rotations.from_rotvec(rng.normal(0, 0.03, (n, 3))))
-    q0, shift = np.tile(best.grasp.q[0], (n, 1)), np.tile(best.shift, (n, 1))
+    q0, shift = np.stack([c.grasp.q[0] for c in candidates]), np.stack([c.shift for c in candidates])
     models = [synthesis.hand_and_tool(tool, p) for p in params]
-    for model in models:
-        model.opt.gravity[:] = 9.81 * down
+    for model, along in zip(models, down, strict=True):
+        model.opt.gravity[:] = 9.81 * along
     # Twice: the first time shows by how much this tool opens this grasp.
     grasps, residual = synthesis.solve_grasps(tool, params, pos, quat, q0, shift)
-    start, _ = _settle(models, grasps)
+    start, _ = _settle(tool, models, grasps)
     aim = np.stack([g.angles for g in grasps])
     with np.errstate(invalid="ignore"):
-        missed = np.clip(np.nan_to_num(start[..., -1] - synthesis.anchors(params)), -0.05, 0.05)
+        missed = np.clip(np.nan_to_num(start[..., -1] - np.stack([tool.anchors(p) for p in params])), -0.05, 0.05)
     grasps, residual = synthesis.solve_grasps(tool, params, pos, quat, q0, shift, aim - missed)
-    start, sunk = _settle(models, grasps)
+    start, sunk = _settle(tool, models, grasps)
     good = (residual < 1e-3) & (sunk < _SUNK)
-    at, turn = synthesis.mid_pose(start[..., 16:])
+    at, turn = synthesis.mid_pose(start[..., 16:], tool.turn)
     with np.errstate(invalid="ignore"):
         good &= (np.linalg.norm(at - pos[:, None], axis=-1) < _MOVED).all(axis=1)
         spun = rotations.to_rotvec(rotations.multiply(turn, rotations.conjugate(quat)[:, None]))
         good &= (np.linalg.norm(spun, axis=-1) < _TURNED).all(axis=1)
     # Fingertips and servos yield a little: an anchor's opening is the one that it really settles at.
     openings = np.stack([tool.opening(p, s[:, -1]) for p, s in zip(params, start, strict=True)])
-    good &= (np.diff(openings, axis=1) > 0).all(axis=1) & (start[:, -1, -1] < [0.98 * p.max_angle for p in params])
-    return [(params[i], replace(grasps[i], openings=openings[i]), start[i], held_out) for i in np.flatnonzero(good)]
+    # At the stop that the spring drives it to, a tool is loose.
+    share = start[..., -1] / np.array([[p.max_angle] for p in params])
+    good &= (np.diff(openings, axis=1) > 0).all(axis=1)
+    good &= share[:, 0] > 0.02 if tool.rest == "shut" else share[:, -1] < 0.98
+    return {
+        int(i): (params[i], replace(grasps[i], openings=openings[i]), start[i], held_out) for i in np.flatnonzero(good)
+    }
 
 
-def _settle(models: list[mujoco.MjModel], grasps: list[synthesis.Grasp]) -> tuple[F64, F64]:
+def _settle(tool: ToolFamily, models: list[mujoco.MjModel], grasps: list[synthesis.Grasp]) -> tuple[F64, F64]:
     """Settled coordinates (n, k, 24) of each grasp at its anchors, and its deepest contact (n,) [m]."""
     batch = Batch(models[0], len(models))
     batch.set_models(models)
     qpos, ctrl = batch.bind("qpos"), batch.bind("ctrl")
     starts, sunk = [], np.zeros(len(models))
-    for k in range(len(synthesis.ANGLE_SHARES)):
+    for k in range(synthesis.ANCHORS):
         batch.reset()
-        qpos[:] = np.stack(
-            [np.concatenate([g.q[k], synthesis.limb_pose(g.pos, g.quat, g.angles[k]), [g.angles[k]]]) for g in grasps]
-        )
+        qpos[:] = synthesis.posed(tool, grasps, k)
         ctrl[:] = np.stack([g.ctrl[k] for g in grasps])
         synthesis.fill_history(batch)
         batch.step(nstep=_SETTLE * SUBSTEPS)

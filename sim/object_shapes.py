@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -72,7 +73,7 @@ class Shape:
         return moments, quat
 
 
-def box(half: Sequence[float], pos: Sequence[float] = (0, 0, 0), quat: Sequence[float] = (1, 0, 0, 0)) -> Part:
+def box(half: Sequence[float] | F64, pos: Sequence[float] = (0, 0, 0), quat: Sequence[float] = (1, 0, 0, 0)) -> Part:
     """A cuboid from half edges (3,)."""
     return Part("box", np.array(pos, float), np.array(quat, float), np.array(half, float), np.zeros((0, 3)))
 
@@ -91,7 +92,9 @@ def capsule(radius: float, half: float, pos: Sequence[float] = (0, 0, 0), quat: 
     return Part("capsule", np.array(pos, float), np.array(quat, float), np.array([radius, half, 0.0]), np.zeros((0, 3)))
 
 
-def ellipsoid(radii: Sequence[float], pos: Sequence[float] = (0, 0, 0), quat: Sequence[float] = (1, 0, 0, 0)) -> Part:
+def ellipsoid(
+    radii: Sequence[float] | F64, pos: Sequence[float] = (0, 0, 0), quat: Sequence[float] = (1, 0, 0, 0)
+) -> Part:
     """An ellipsoid from its radii (3,)."""
     return Part("ellipsoid", np.array(pos, float), np.array(quat, float), np.array(radii, float), np.zeros((0, 3)))
 
@@ -159,7 +162,7 @@ def _outline(part: Part) -> F64:
     return part.points
 
 
-def _inside(part: Part, points: F64) -> np.ndarray:
+def _inside(part: Part, points: F64) -> Any:
     """(k,) bool: which of the points (k, 3) of the shape's frame lie in the part."""
     from scipy.spatial import ConvexHull
 

@@ -63,7 +63,7 @@ def _convex(rng: Rng, i: int, held_out: bool) -> tuple[str, list[Part]]:
     if kind == "box":
         return kind, [box(u(0.5, 1, 3))]
     if kind == "prism":
-        return kind, [hull(_frustum(rng.integers(3, 9), 1, 1, -u(0.4, 1.2), u(0.4, 1.2)))]
+        return kind, [hull(_frustum(int(rng.integers(3, 9)), 1, 1, -u(0.4, 1.2), u(0.4, 1.2)))]
     if kind == "cylinder":
         return kind, [cylinder(1, u(0.4, 1.4))]
     if kind == "ellipsoid":
@@ -76,7 +76,7 @@ def _convex(rng: Rng, i: int, held_out: bool) -> tuple[str, list[Part]]:
         x, y, z, tip = u(0.6, 1), u(0.6, 1), u(0.5, 1), u(0, 0.6)
         return kind, [hull(np.array([[sx * x, sy * y, sz * z * (1 if sx < 0 else tip)] for sx, sy, sz in _signs()]))]
     if kind == "bipyramid":
-        ring = _frustum(rng.integers(4, 8), 1, 1, 0, 0)
+        ring = _frustum(int(rng.integers(4, 8)), 1, 1, 0, 0)
         return kind, [hull(np.concatenate([ring, [[0, 0, u(0.6, 1.2)], [0, 0, -u(0.6, 1.2)]]]))]
     return kind, [_lump(rng, u(0.7, 1, 3))]
 

@@ -1,4 +1,4 @@
-"""Prints the Debian packages that drawing without a display still needs, or nothing.
+"""Prints the Debian packages that drawing without a display and the camera's driver still need, or nothing.
 
 Standard library only: `setup.sh` runs this before any package is installed.
 """
@@ -19,3 +19,5 @@ def loads(library: str) -> bool:
 egl = loads("libEGL.so.1") and (loads("libOpenGL.so.0") or loads("libGL.so.1"))
 if not egl and not loads("libOSMesa.so.8"):
     print("libegl1", "libgl1")
+if not loads("libusb-1.0.so.0"):
+    print("libusb-1.0-0")

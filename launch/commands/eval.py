@@ -3,9 +3,9 @@
 WHAT is one of:
   pick       whole runs: a sentence, a random bead, the cup
   held_tool  the hand alone: tweezers in it brought to a commanded opening
-  tools      the same for every articulated tool; writes a page, runs/eval/tools
+  tools      the same for every articulated tool; writes runs/eval/tools
   reorient   an object turned in the hand to an orientation anywhere in SO(3)
-  language   every task, from its sentence to the verdict; writes a page, runs/eval/language
+  language   every task from sentence to verdict; writes runs/eval/language
 
 The result is the success rate with its 95 % Wilson interval, and every failure
 with its cause. The same seed gives the same episodes. The exit code is 1 if the

@@ -7,7 +7,7 @@ starts from the labels with clone=FOLDER.
 
 Examples:
   toolwright plan-data reorient --shards 400
-  toolwright plan-data reorient --shards 400 --student runs/train/reorient/20260101-120000/best --out runs/dagger
+  toolwright plan-data reorient --student FOLDER --out runs/dagger
   toolwright train reorient clone=runs/plan-data/reorient
 """
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from toolwright.launch.graph import Kind
     from toolwright.launch.results import RosResult
 
-USAGE = "up|graph|do|stop|clear|topics [GRAPH|SENTENCE] [name:=value ...] [options]"
+USAGE = "ACTION [GRAPH|SENTENCE] [name:=value ...] [options]"
 _ACTIONS = ("up", "graph", "do", "stop", "clear", "topics")
 _PATIENCE = 10.0  # s to find the graph
 

@@ -104,7 +104,5 @@ def from_model(model: Any, card: dict[str, Any]) -> Actor:
 def blend(old: Actor, new: Actor, share: float) -> Actor:
     """The actor whose weights are (1 - share) of `old` and `share` of `new`."""
     pairs = zip(old.layers, new.layers, strict=True)
-    layers = tuple(
-        ((1 - share) * w0 + share * w1, (1 - share) * b0 + share * b1) for (w0, b0), (w1, b1) in pairs
-    )
+    layers = tuple(((1 - share) * w0 + share * w1, (1 - share) * b0 + share * b1) for (w0, b0), (w1, b1) in pairs)
     return replace(new, layers=layers)

@@ -196,7 +196,7 @@ class ReorientTask:
                 self._field[name][ids[:, None], self.scene.geoms] = rows
             else:
                 self._field[name][ids, self.scene.body] = rows
-        self.mass[ids] = np.exp(rng.uniform(*np.log(r.mass), n))
+        self.mass[ids] = np.exp(rng.uniform(np.log(r.mass[0]), np.log(r.mass[1]), n))
         share = self.mass[ids] / self.scene.variants["body_mass"][self.variant[ids]]
         self._field["body_mass"][ids, self.scene.body] *= share
         self._field["body_inertia"][ids, self.scene.body] *= share[:, None]
@@ -207,7 +207,7 @@ class ReorientTask:
         self._field["actuator_forcerange"][ids] = rng.uniform(*r.effort, n)[:, None, None] * np.array([-1.0, 1.0])
         self._field["actuator_delay"][ids] = rng.uniform(*r.latency, n)[:, None]
         self._field["dof_damping"][ids, :16] = randomize.scales(rng, r.damping_share, (n, 16)) * m.dof_damping[:16]
-        self.friction[ids] = np.exp(rng.uniform(*np.log(r.friction), n))
+        self.friction[ids] = np.exp(rng.uniform(np.log(r.friction[0]), np.log(r.friction[1]), n))
         slide = self.friction[ids, None] * m.geom_friction[:, 0]
         slide[:, self._shell] *= randomize.scales(rng, r.friction_share, (n, 1))
         self._field["geom_friction"][ids, :, 0] = slide
@@ -328,8 +328,8 @@ class ReorientTask:
         """Named terms (N,), a pure function of what `measure` returned; their sum is the reward."""
         del achieved, desired  # orientations: the angle between them before a new goal was set is in `info`
         w, c = self.config.weights, self.config
-        near = info["error"] < c.tolerance
-        calm = np.exp(-info["spin"] / c.rest[2] / 2 - info["joint_speed"] / c.rest[0] / 4)
+        near = (info["error"] < c.tolerance).astype(np.float64)
+        calm: F64 = np.exp(-info["spin"] / c.rest[2] / 2 - info["joint_speed"] / c.rest[0] / 4)
         return {
             "turn": w.turn * info["turned"],
             "near": w.near * np.exp(-info["error"] / c.tolerance),

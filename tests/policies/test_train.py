@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import torch
 
-from toolwright.hardware.held_tool import ACTIONS, WORKING, LearnedInterface
+from toolwright.hardware.held_tool import WORKING, LearnedInterface
 from toolwright.hardware.joints import LEAP
 from toolwright.policies import callbacks, checkpoint, curve, train, weights
 from toolwright.policies.checkpoint import CheckpointError
@@ -78,7 +78,9 @@ def _parameters(training: Training) -> dict[str, np.ndarray]:
 
 
 def _layers(actor: Actor) -> dict[str, np.ndarray]:
-    return {f"{i}.{name}": array for i, layer in enumerate(actor.layers) for name, array in zip("wb", layer, strict=True)}
+    return {
+        f"{i}.{name}": array for i, layer in enumerate(actor.layers) for name, array in zip("wb", layer, strict=True)
+    }
 
 
 def _same(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> bool:

@@ -15,6 +15,7 @@ from scipy.spatial.transform import Rotation
 
 from toolwright.hardware.joints import FR3, FR3_HOME, LEAP
 from toolwright.sim.grasp import hand_and_tool
+from toolwright.sim.models.implements import MAGNET
 from toolwright.sim.models.leap import FINGERS, HandMotors, add_leap
 from toolwright.sim.models.physics import new_spec
 from toolwright.sim.models.robot import add_robot
@@ -203,18 +204,27 @@ def _all_models() -> dict[str, mujoco.MjModel]:
     return models | {f"scene {name}": build(load_scene(name)).compile() for name in shipped_scenes()}
 
 
-def test_no_model_has_a_weld_a_mocap_body_or_an_adhesive() -> None:
+def _adhesives(model: mujoco.MjModel) -> list[int]:
+    return [i for i in range(model.nu) if int(model.actuator_trntype[i]) == int(mujoco.mjtTrn.mjTRN_BODY)]
+
+
+def test_no_model_has_a_weld_or_a_mocap_body_and_only_magnets_pull_on_magnets() -> None:
     models = _all_models()
     assert len(models) >= 5
-    adhesive = int(mujoco.mjtTrn.mjTRN_BODY)
     for name, model in models.items():
         assert model.neq == 0, name
         assert model.nmocap == 0, name
-        assert adhesive not in model.actuator_trntype.tolist(), name
         assert not model.geom_adhesion.any(), name
+        for i in _adhesives(model):
+            geoms = np.flatnonzero(model.geom_bodyid == model.actuator_trnid[i, 0])
+            assert len(geoms) and (model.geom_contype[geoms] == MAGNET).all(), name
+            assert (model.geom_conaffinity[geoms] == MAGNET).all(), name
+        touching = (model.geom_contype | model.geom_conaffinity) & MAGNET > 0
+        assert (model.geom_contype[touching] == MAGNET).all(), name
 
 
 def test_of_all_joints_only_those_of_the_robot_have_motors() -> None:
     for name, model in _all_models().items():
-        driven = {model.joint(i).name for i in model.actuator_trnid[:, 0]}
+        motors = sorted(set(range(model.nu)) - set(_adhesives(model)))
+        driven = {model.joint(i).name for i in model.actuator_trnid[motors, 0]}
         assert driven <= {*FR3.names, *LEAP.names}, name

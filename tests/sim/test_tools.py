@@ -82,7 +82,7 @@ def test_draws_are_reproducible_and_keep_what_is_not_varied(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TOOLS)
-def test_the_spring_pushes_the_tool_open_over_all_of_its_range(name: str) -> None:
+def test_the_spring_drives_the_tool_the_way_its_family_says_over_all_of_its_range(name: str) -> None:
     tool = TOOLS[name]
     params = tool.nominal
     model = _tool_alone(tool, params)
@@ -90,8 +90,73 @@ def test_the_spring_pushes_the_tool_open_over_all_of_its_range(name: str) -> Non
         data = _posed(model, share * params.max_angle, np.random.default_rng(0))
         mujoco.mj_forward(model, data)
         torque = tool.spring(params, share * params.max_angle)
-        assert torque > 0.1
         assert data.qfrc_spring[-1] == pytest.approx(torque)
+        assert {"open": torque > 0.1, "shut": torque < -0.1, "free": torque == 0}[tool.rest]
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_a_tool_opens_further_at_every_step_of_its_joint(name: str) -> None:
+    tool, rng = TOOLS[name], np.random.default_rng(0)
+    for params in (tool.nominal, tool.sample(rng), tool.sample(rng, "held_out")):
+        openings = tool.opening(params, np.linspace(0, params.max_angle, 50))
+        assert openings[0] == 0 and (np.diff(openings) > 0).all()
+        assert 0.008 < openings[-1] < 0.1
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_masses_and_inertias_are_those_of_a_hand_tool(name: str) -> None:
+    tool, rng = TOOLS[name], np.random.default_rng(0)
+    for params in (tool.nominal, *(tool.sample(rng, part) for part in ("train", "held_out") for _ in range(3))):
+        model = _tool_alone(tool, params)
+        limbs = [model.body("tool").id, model.body("tool_b").id]
+        assert 0.01 < model.body_mass[limbs].sum() < 0.2
+        for limb in limbs:
+            inertia = np.sort(model.body_inertia[limb])
+            assert inertia[0] > 0 and inertia[2] <= inertia[0] + inertia[1] + 1e-12
+            # The radius of gyration of something that is centimeters long.
+            assert 0.002 < np.sqrt(inertia[2] / model.body_mass[limb]) < 0.1
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_the_opening_is_what_the_tips_moved_apart(name: str) -> None:
+    tool, rng = TOOLS[name], np.random.default_rng(0)
+    params = tool.nominal
+    model = _tool_alone(tool, params)
+    apart = []
+    for share in SHARES:
+        data = _posed(model, share * params.max_angle, rng)
+        if tool.joint == "slide":
+            apart.append(np.linalg.norm(data.body("tool_b").xpos - data.body("tool").xpos))
+            continue
+        # A point on each limb, where the working surfaces meet at angle 0.
+        reach = tool.opening(params, 1e-6) / 1e-6
+        ends = [data.body(b).xmat.reshape(3, 3) @ [0, 0, reach] for b in ("tool", "tool_b")]
+        apart.append(np.linalg.norm(ends[1] - ends[0]))
+    assert tool.opening(params, np.array(SHARES) * params.max_angle) == pytest.approx(apart, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_every_contact_lies_on_the_surface_of_its_limb(name: str) -> None:
+    tool, rng = TOOLS[name], np.random.default_rng(0)
+    for params in (tool.nominal, tool.sample(rng), tool.sample(rng, "held_out")):
+        model = _tool_alone(tool, params)
+        data = _posed(model, 0.0, rng)
+        assert {contact.finger for contact in tool.contacts(params)} == {"th", "if", "mf"}
+        for contact in tool.contacts(params):
+            body = data.body(("tool", "tool_b")[contact.limb])
+            turn = body.xmat.reshape(3, 3)
+            out, at = turn @ contact.normal, body.xpos + turn @ contact.pos
+            assert np.linalg.norm(contact.normal) == pytest.approx(1)
+            # Seen from where the fingertip is, the limb begins at the contact; a loop leaves it a little room.
+            hit = np.zeros(1, np.int32)
+            away = mujoco.mj_ray(model, data, at + 0.01 * out, -out, None, 1, -1, hit, None)
+            assert model.geom_bodyid[hit[0]] == body.id
+            assert away == pytest.approx(0.01, abs=0.001)
+
+
+def test_there_are_six_tools_that_do_the_four_jobs() -> None:
+    assert set(TOOLS) == {"tweezers", "tongs", "pliers", "scissors", "clothespin", "syringe"}
+    assert {tool.job for tool in TOOLS.values()} == {"pinch", "cut", "hold", "dispense"}
 
 
 def test_an_unknown_parameter_is_refused_with_those_that_exist() -> None:
@@ -174,25 +239,25 @@ def test_the_state_of_a_held_tool_is_measured_in_the_palms_frame() -> None:
 
 # -- a new tool is one file -------------------------------------------------------------------------------------------
 
-TONGS = """
+CHOPSTICKS = """
 from dataclasses import replace
 
 from toolwright.sim.models.tools.tweezers import FAMILY as TWEEZERS
 
-FAMILY = replace(TWEEZERS, name="tongs", summary="long tweezers")
+FAMILY = replace(TWEEZERS, name="chopsticks", summary="long tweezers")
 """
 
 
 def test_a_new_tool_needs_only_a_module_with_a_family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "invented_tongs.py").write_text(TONGS)
+    (tmp_path / "invented_chopsticks.py").write_text(CHOPSTICKS)
     (tmp_path / "invented_helper.py").write_text("LENGTH = 0.2\n")
     monkeypatch.setattr(tools, "__path__", [*tools.__path__, str(tmp_path)])
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     try:
         found = tools._discover()
     finally:
-        for name in ("invented_tongs", "invented_helper"):
+        for name in ("invented_chopsticks", "invented_helper"):
             sys.modules.pop(f"{tools.__name__}.{name}", None)
             tools.__dict__.pop(name, None)
-    assert found["tongs"].summary == "long tweezers"
-    assert set(found) == {*TOOLS, "tongs"}
+    assert found["chopsticks"].summary == "long tweezers"
+    assert set(found) == {*TOOLS, "chopsticks"}

@@ -13,7 +13,7 @@ import numpy as np
 from toolwright.hardware import rotations
 from toolwright.hardware.robot import F64
 from toolwright.perception.scene import HeldTool
-from toolwright.sim.models.tools.family import REACH, Contact, Part, ToolError, ToolFamily
+from toolwright.sim.models.tools.family import Contact, Part, ToolError, ToolFamily
 
 __all__ = ["TOOLS", "Contact", "Part", "ToolError", "ToolFamily", "add_tool", "family", "held_tool_state"]
 
@@ -45,7 +45,7 @@ def add_tool(
     pos: Sequence[float] | F64 = (0.0, 0.0, 0.0),
     quat: Sequence[float] | F64 = (1.0, 0.0, 0.0, 0.0),
 ) -> mujoco.MjsBody:
-    """Adds a free tool to the world: body and joints are called `name`, `name_free`, `name_b`, `name_hinge`.
+    """Adds a free tool to the world: bodies `name` and `name_b`, joints `name_free` and `name_hinge` (a slide, too).
 
     Args:
         spec: the model to extend.
@@ -74,7 +74,7 @@ def held_tool_state(model: mujoco.MjModel, data: mujoco.MjData, tool: ToolFamily
     joint = model.joint(f"{name}_hinge")
     angle = float(data.qpos[joint.qposadr[0]])
     body, palm = data.body(name), data.body("palm")
-    quat = rotations.multiply(body.xquat, rotations.about_y(angle / 2))
+    quat = rotations.multiply(body.xquat, rotations.about_y(tool.turn * angle))
     tip = np.eye(4)
     tip[:3, :3] = rotations.rotate(quat, np.eye(3)).T
     tip[:3, 3] = body.xpos + rotations.rotate(quat, tool.tip(params))
@@ -83,7 +83,7 @@ def held_tool_state(model: mujoco.MjModel, data: mujoco.MjData, tool: ToolFamily
         name=name,
         family=tool.name,
         opening=float(tool.opening(params, angle)),
-        opening_max=float(tool.opening(params, REACH[1] * params.max_angle)),
+        opening_max=float(tool.opening(params, tool.reach[1] * params.max_angle)),
         pos_palm=rotations.rotate(inverse, body.xpos - palm.xpos),
         quat_palm=rotations.multiply(inverse, quat),
         T_world_tip=tip,
