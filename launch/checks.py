@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from toolwright.launch.errors import install_hint
 from toolwright.launch.results import Check
@@ -137,27 +135,43 @@ def _vision(name: str) -> Check:
     return Check(name=name, state="missing (optional)", detail=detail, hint=install_hint("vision"))
 
 
+def _console(name: str) -> Check:
+    return _package(name, "textual", "console", "no textual; 'toolwright do' works without")
+
+
+def _mcp(name: str) -> Check:
+    return _package(name, "mcp", "mcp", "no mcp; all but 'toolwright serve' works without")
+
+
+def _package(name: str, package: str, extra: str, without: str) -> Check:
+    """A command that needs one optional package."""
+    number = _installed(package)
+    if number:
+        return Check(name=name, state="ok", detail=f"{package} {number}")
+    return Check(name=name, state="missing (optional)", detail=without, hint=install_hint(extra))
+
+
 def _endpoint(name: str) -> Check:
-    base, key = os.environ.get("OPENAI_BASE_URL"), os.environ.get("OPENAI_API_KEY")
+    from toolwright.llm_planner import model_endpoint
+
     if not _installed("pydantic-ai-slim"):
         return Check(
             name=name, state="missing (optional)", detail="no pydantic-ai; offline works", hint=install_hint("llm")
         )
-    if not (base or key):
-        hint = "set OPENAI_API_KEY, and OPENAI_BASE_URL for a server of your own"
+    base = os.environ.get("OPENAI_BASE_URL")
+    keys = [key for key in (model_endpoint.KEY, "OPENAI_API_KEY") if os.environ.get(key)]
+    if not (base or keys):
+        hint = "--model URL, or OPENAI_API_KEY and --model openai:NAME"
         return Check(name=name, state="missing (optional)", detail="none is set; offline works", hint=hint)
-    detail = f"OPENAI_API_KEY is {'set' if key else 'not set'}"
+    detail = f"{' and '.join(keys) or 'no key'} set"
     if base:
         try:
-            # Only host and port are shown: a URL can hold a password.
-            url = urlsplit(base)
-            host, port = url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
-            detail += f", OPENAI_BASE_URL is {host}:{port}"
-            socket.create_connection((host, port), timeout=1).close()
-        except (OSError, ValueError) as error:
+            endpoint = model_endpoint.parse(base)
+            names = model_endpoint.listed(endpoint)
+        except model_endpoint.ModelError as error:
             hint = "start the server, or correct OPENAI_BASE_URL"
-            return Check(name=name, state="missing (optional)", detail=f"{detail}: no connection ({error})", hint=hint)
-        detail += ": it answers"
+            return Check(name=name, state="missing (optional)", detail=f"{detail}; {error}", hint=hint)
+        detail += f"; {endpoint.where} has {', '.join(names) or 'no list of models'}"
     return Check(name=name, state="ok", detail=detail)
 
 
@@ -201,6 +215,8 @@ CHECKS: dict[str, Callable[[str], Check]] = {
     "CPU cores": _cores,
     "vision": _vision,
     "language model": _endpoint,
+    "console": _console,
+    "MCP server": _mcp,
     "ROS 2": _ros,
     "RealSense camera": _camera,
     "serial port": _serial,

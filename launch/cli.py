@@ -11,7 +11,24 @@ from types import ModuleType
 
 from toolwright.launch.errors import BUG, FAILED, INTERRUPTED, WRONG_USE, UserError, did_you_mean, is_expected, message
 
-COMMANDS = ("do", "train", "eval", "bench", "grasp", "list", "doctor")
+COMMANDS = (
+    "do",
+    "console",
+    "serve",
+    "train",
+    "eval",
+    "bench",
+    "grasp",
+    "objects",
+    "plan-data",
+    "calibrate",
+    "teleop",
+    "replay",
+    "export",
+    "ros",
+    "list",
+    "doctor",
+)
 
 HELP = """\
 usage: toolwright COMMAND [options]
@@ -83,7 +100,7 @@ def _run(name: str, words: list[str]) -> int:
 
     from toolwright.launch import results
 
-    results.check_writable(args.json, getattr(args, "video", None))
+    results.check_writable(args.json, getattr(args, "video", None), getattr(args, "record", None))
     with results.Clock() as clock:
         result: results.Result = module.run(args)
     if args.json:
@@ -92,12 +109,12 @@ def _run(name: str, words: list[str]) -> int:
 
 
 def _load(name: str) -> ModuleType:
-    return importlib.import_module(f"toolwright.launch.commands.{name}")
+    return importlib.import_module(f"toolwright.launch.commands.{name.replace('-', '_')}")
 
 
 def _summaries() -> str:
     lines = ((name, inspect.cleandoc(_load(name).__doc__ or "").split("\n")[0]) for name in COMMANDS)
-    return "\n".join(f"  {name:<8}  {line.rstrip('.')}" for name, line in lines)
+    return "\n".join(f"  {name:<9}  {line.rstrip('.')}" for name, line in lines)
 
 
 def _say(line: str) -> None:

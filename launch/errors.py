@@ -18,6 +18,15 @@ EXPECTED = {
     "CheckpointError",
     "WeightsError",
     "ConfigError",
+    "RecordingError",
+    "CalibrationError",
+    "CalibrationFileError",
+    "CameraError",
+    "HandError",
+    "BusError",
+    "PadError",
+    "NoAnswer",
+    "ModelError",
 }
 
 # Optional modules and the extra of pyproject.toml that brings them.
@@ -32,6 +41,10 @@ EXTRAS = {
     "pyrealsense2": "hardware",
     "dynamixel_sdk": "hardware",
     "serial": "hardware",
+    "cv2": "hardware",
+    "pyarrow": "lerobot",
+    "textual": "console",
+    "mcp": "mcp",
 }
 
 

@@ -12,10 +12,27 @@ Row = dict[str, Any]
 
 
 def tools() -> list[Row]:
-    """Families of tools."""
+    """Families of tools: what they are for, their joint, their nominal opening, how many have a grasp in each part."""
+    from toolwright.sim.grasp_bank import count
     from toolwright.sim.models.tools import TOOLS
 
-    return [{"name": tool.name, "job": tool.job, "summary": tool.summary} for tool in TOOLS.values()]
+    rows = []
+    for tool in TOOLS.values():
+        low, high = (1000 * float(tool.opening(tool.nominal, angle)) for angle in tool.anchors(tool.nominal)[[0, -1]])
+        rest = {"open": "sprung open", "shut": "sprung shut", "free": "unsprung"}[tool.rest]
+        train, held_out = count(tool.name)
+        rows.append(
+            {
+                "name": tool.name,
+                "job": tool.job,
+                "joint": f"{tool.joint}, {rest}",
+                "opening_mm": f"{low:.0f}-{high:.0f}",
+                "train": train,
+                "held_out": held_out,
+                "summary": f"{tool.summary}; opening: {tool.measures}",
+            }
+        )
+    return rows
 
 
 def scenes() -> list[Row]:
@@ -34,11 +51,29 @@ def tasks() -> list[Row]:
     return rows
 
 
-def skills() -> list[Row]:
-    """Skills that code may call, with their signatures."""
+def skills(folder: str | None = None) -> list[Row]:
+    """Skills that code may call, with their signatures; learned ones with the run that proved them.
+
+    Args:
+        folder: of the skill library; the user's by default.
+    """
+    from toolwright.llm_planner import library
+    from toolwright.llm_planner.hand_skills import HAND_SKILLS
     from toolwright.llm_planner.skills import SKILLS
 
-    return [{"signature": skill.signature, "summary": skill.summary} for skill in SKILLS]
+    rows = [
+        {"signature": skill.signature, "summary": skill.summary, "hand": hand}
+        for hand, registry in (("tool", SKILLS), ("empty", HAND_SKILLS))
+        for skill in registry
+    ]
+    learned = library.load(library.folder(folder)).skills
+    for skill in learned:
+        hand = "tool" if skill.calls <= set(SKILLS.names()) else "empty"
+        rows.append({"signature": skill.signature, "summary": skill.summary, "hand": hand})
+    if learned:
+        proofs = [""] * (len(rows) - len(learned)) + [f"{skill.proof} ({skill.sentence})" for skill in learned]
+        rows = [{**row, "learned from": proof} for row, proof in zip(rows, proofs, strict=True)]
+    return rows
 
 
 def weights() -> list[Row]:

@@ -67,14 +67,14 @@ class Parser(argparse.ArgumentParser):
         return args
 
 
-def add_controller(parser: Parser, what: str) -> None:
-    """`--controller`; `what` begins its help."""
+def add_controller(parser: Parser, what: str, *others: str) -> None:
+    """`--controller`; `what` begins its help, `others` can be chosen beside the usual two."""
     parser.add_argument(
         "--controller",
         metavar="NAME",
-        type=one_of("learned", "closed_form"),
+        type=one_of("learned", "closed_form", *others),
         default="learned",
-        help=f"{what}: learned (default) or closed_form",
+        help=f"{what}: learned (default) or {' or '.join(('closed_form', *others))}",
     )
 
 
@@ -92,10 +92,35 @@ def add_seed(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", metavar="N", type=natural, default=0, help="seed of all randomness (default: 0)")
 
 
+def add_scene(parser: argparse.ArgumentParser) -> None:
+    """Adds --scene."""
+    parser.add_argument(
+        "--scene", metavar="NAME|FILE", default="bead", help="one of 'list scenes', or your own file (default: bead)"
+    )
+
+
+def pace(text: str) -> float:
+    """Times real time: a number from 0, where 0 is as fast as possible."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 100:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 100, got '{text}'")
+    return value
+
+
 def video(text: str) -> str:
     """A file that a video can be written to."""
     if not text.endswith((".mp4", ".gif")):
         raise argparse.ArgumentTypeError(f"a video is .mp4 or .gif, got '{text}'")
+    return text
+
+
+def recording(text: str) -> str:
+    """A file that a recording can be written to."""
+    if not text.endswith(".mcap"):
+        raise argparse.ArgumentTypeError(f"a recording is .mcap, got '{text}'")
     return text
 
 

@@ -48,10 +48,11 @@ class DoResult(Result, RunRecord):
     command: Literal["do"] = "do"
     scene: str
     video: str | None = None
+    recording: str | None = None
 
     @property
     def exit_code(self) -> int:
-        return {"done": 0, "refused": WRONG_USE, "stopped": INTERRUPTED}.get(self.status, FAILED)
+        return {"done": 0, "rehearsed": 0, "refused": WRONG_USE, "stopped": INTERRUPTED}.get(self.status, FAILED)
 
 
 class Failure(Record):
@@ -93,16 +94,19 @@ class EvalResult(Result):
 
 
 class BenchResult(Result):
-    """`toolwright bench throughput`: control steps per second of all worlds together."""
+    """`toolwright bench`: control steps per second of all worlds together, or what sandbox and gate cost."""
 
     command: Literal["bench"] = "bench"
     benchmark: str
-    envs: int
-    rate: float = Field(description="control steps/s of the batched environment")
-    physics_rate: float = Field(description="control steps/s of the physics alone, measured in the same run")
-    ratio_to_physics: float
-    subproc_rate: float = Field(description="control steps/s of SubprocVecEnv")
-    dummy_rate: float = Field(description="control steps/s of DummyVecEnv")
+    envs: int | None = Field(default=None, description="throughput: worlds stepped together")
+    rate: float | None = Field(default=None, description="control steps/s of the batched environment")
+    physics_rate: float | None = Field(default=None, description="control steps/s of physics alone, in the same run")
+    ratio_to_physics: float | None = None
+    subproc_rate: float | None = Field(default=None, description="control steps/s of SubprocVecEnv")
+    dummy_rate: float | None = Field(default=None, description="control steps/s of DummyVecEnv")
+    calls: int | None = Field(default=None, description="gate: calls measured")
+    overhead: float | None = Field(default=None, description="s of sandbox and gate per call, mean")
+    overhead_p95: float | None = Field(default=None, description="s, 95th percentile")
 
 
 class TrainResult(Result):
@@ -125,6 +129,138 @@ class GraspResult(Result):
     success_rate: float
     interval_95: Interval
     file: str | None = Field(default=None, description="where the grasp was written")
+
+
+class CalibrateResult(Result):
+    """`toolwright calibrate`; lengths in m, angles in rad."""
+
+    command: Literal["calibrate"] = "calibrate"
+    what: str
+    file: str | None = Field(default=None, description="what was written, or checked against")
+    views: int = 0
+    left_out: list[int] = Field(default=[], description="views that do not fit the others")
+    T_base_cam: list[list[float]] | None = None
+    position_std: float | None = None
+    angle_std: float | None = None
+    position_error: float | None = Field(default=None, description="against the truth, in a rehearsal")
+    angle_error: float | None = None
+    mean_error: float | None = Field(default=None, description="of a check: the board's middle, or the fingertips")
+    max_error: float | None = None
+    joints: dict[str, float] = Field(default={}, description="what the zeros in use say in the reference pose")
+
+
+class TeleopResult(Result):
+    """`toolwright teleop`."""
+
+    command: Literal["teleop"] = "teleop"
+    robot: str
+    ticks: int = Field(description="control periods")
+    stops: int = Field(description="emergency stops")
+    late: int = Field(description="control periods that began more than a half too late")
+    recording: str | None = None
+    video: str | None = None
+
+
+class ExportResult(Result):
+    """`toolwright export`."""
+
+    command: Literal["export"] = "export"
+    folder: str
+    episodes: int
+    frames: int
+    fps: int
+    tasks: list[str]
+    gaps: int = Field(description="times at which frames are missing between two")
+
+
+class PolicyAgain(Record):
+    """A policy that was asked again what it was asked when it was recorded."""
+
+    steps: int
+    largest: float = Field(description="rad, largest difference of a target")
+    rms: float = Field(description="rad")
+    worst_joint: str
+    notes: list[str]
+    same: bool = Field(description="every target to the last bit")
+
+
+class ReplayResult(Result):
+    """`toolwright replay`."""
+
+    command: Literal["replay"] = "replay"
+    file: str
+    seconds: float = Field(description="s of robot time in the recording")
+    complete: bool = Field(description="false where the recording was cut short")
+    topics: dict[str, int] = Field(description="messages of each topic")
+    sentence: str
+    status: str
+    reason: str
+    skills: list[str]
+    gate: dict[str, int] = Field(description="how often each limit of the safety gate acted")
+    stops: list[str]
+    tracking: float = Field(description="rad, largest distance of a joint from its target")
+    fastest: float = Field(description="rad/s")
+    policy: PolicyAgain | None = None
+
+    @property
+    def exit_code(self) -> int:
+        return 0 if self.policy is None or self.policy.same else FAILED
+
+
+class RosResult(Result):
+    """`toolwright ros`."""
+
+    command: Literal["ros"] = "ros"
+    action: str
+    status: str = Field(description="done; for 'do' the status of the task")
+    reason: str = ""
+    sentence: str = ""
+    items: list[dict[str, JsonValue]] = Field(default=[], description="processes of a graph, or topics and services")
+
+    @property
+    def exit_code(self) -> int:
+        return {"done": 0, "refused": WRONG_USE, "stopped": INTERRUPTED}.get(self.status, FAILED)
+
+
+class ConsoleResult(Result):
+    """`toolwright console`: the records of all sentences of one sitting."""
+
+    command: Literal["console"] = "console"
+    scene: str
+    model: str
+    runs: list[RunRecord]
+
+
+class ServeResult(Result):
+    """`toolwright serve`: what clients did."""
+
+    command: Literal["serve"] = "serve"
+    scene: str
+    transport: str
+    calls: int = Field(description="of tools, by all clients")
+    motions: int = Field(description="skills that were started")
+    stopped: int = Field(description="skills that a cancel or a stop ended")
+
+
+class ObjectsResult(Result):
+    """`toolwright objects`: shapes to turn in the hand."""
+
+    command: Literal["objects"] = "objects"
+    train: int = Field(description="shapes for training")
+    held_out: int
+    families: list[str]
+    files: list[str]
+
+
+class PlanDataResult(Result):
+    """`toolwright plan-data`: labels of a planner, in shards."""
+
+    command: Literal["plan-data"] = "plan-data"
+    shards: int
+    labels: int
+    settled: int = Field(description="goals settled in the shards made by this run")
+    dropped: int = Field(description="objects dropped in the shards made by this run")
+    folder: str
 
 
 class ListResult(Result):
@@ -157,7 +293,24 @@ class DoctorResult(Result):
         return 0 if self.success else FAILED
 
 
-AnyResult = DoResult | EvalResult | BenchResult | TrainResult | GraspResult | ListResult | DoctorResult
+AnyResult = (
+    DoResult
+    | EvalResult
+    | BenchResult
+    | TrainResult
+    | GraspResult
+    | ObjectsResult
+    | PlanDataResult
+    | CalibrateResult
+    | TeleopResult
+    | ExportResult
+    | ReplayResult
+    | RosResult
+    | ConsoleResult
+    | ServeResult
+    | ListResult
+    | DoctorResult
+)
 RESULTS: tuple[type[Result], ...] = get_args(AnyResult)
 
 

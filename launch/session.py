@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import _thread
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from toolwright.hardware.safety import SafetyGate
+
 if TYPE_CHECKING:
+    from toolwright.hardware.mcap_log import Recorder
+    from toolwright.hardware.robot import Robot
     from toolwright.llm_planner.actions import Actions
+    from toolwright.llm_planner.events import Event, Report
+    from toolwright.llm_planner.hand_skills import HandActions
     from toolwright.perception.scene import Perception
     from toolwright.sim.render import VideoWriter
     from toolwright.sim.robot import SimRobot
+    from toolwright.sim.scene import SceneSpec
 
 VIDEO_SPEED = 2  # times real time
 VIDEO_SIZE = (640, 480)
@@ -23,8 +31,11 @@ class Session:
 
     robot: SimRobot
     perception: Perception
-    actions: Actions
+    actions: Actions | HandActions
     video: VideoWriter | None = None
+    recorder: Recorder | None = None
+    gate: Robot | None = None  # what the actions send through
+    spec: SceneSpec | None = None  # the scene as it was drawn
 
     def __enter__(self) -> Session:
         return self
@@ -32,14 +43,44 @@ class Session:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def watched(self, report: Report, sentence: str) -> Report:
+        """The report of a run that also writes it down, and listens for the emergency key while a skill moves."""
+        from toolwright.launch.keyboard import EmergencyKey
+        from toolwright.launch.recording import reporting
+        from toolwright.llm_planner.events import SkillEnded, SkillStarted
+
+        recorded = reporting(report, self.recorder, sentence)
+        listening: list[EmergencyKey] = []
+
+        def watch(event: Event) -> None:
+            if isinstance(event, SkillEnded) and listening:
+                listening.pop().__exit__(None, None, None)
+            recorded(event)
+            if isinstance(event, SkillStarted):
+                listening.append(EmergencyKey(self.emergency_stop).__enter__())
+
+        return watch
+
+    def emergency_stop(self, reason: str) -> None:
+        """Stops the robot until the gate is cleared, and interrupts the run. Callable from any thread."""
+        _thread.interrupt_main()  # first: otherwise the run could end as one that failed at the latched gate
+        if self.recorder is not None:
+            self.recorder.add("/gate", {"limits": {"stopped": []}, "reason": reason})
+        if isinstance(self.gate, SafetyGate):
+            self.gate.emergency_stop(reason)
+
     def close(self) -> None:
-        """Releases the robot and finishes the video."""
+        """Releases the robot and finishes video and recording."""
         self.robot.close()
         if self.video is not None:
             self.video.close()
+        if self.recorder is not None:
+            self.recorder.close()
 
 
-def open_session(scene: str, seed: int, video: str | None = None, controller: str = "learned") -> Session:
+def open_session(
+    scene: str, seed: int, video: str | None = None, controller: str = "learned", record: str | None = None
+) -> Session:
     """Builds a scene and puts the robot into it.
 
     Args:
@@ -47,6 +88,7 @@ def open_session(scene: str, seed: int, video: str | None = None, controller: st
         seed: of the scene's randomization and of the noise of perception.
         video: where to write a video of the run; None for none.
         controller: of the hand, "learned" or "closed_form".
+        record: where to write a recording of the run, .mcap; None for none.
 
     Raises:
         SceneError: the scene does not exist or is not valid.
@@ -62,7 +104,19 @@ def open_session(scene: str, seed: int, video: str | None = None, controller: st
 
     world = simulate(drawn, rng, controller)  # type: ignore[arg-type]
     writer = _film(world.robot, video) if video else None
-    return Session(world.robot, world.perception, world.actions, writer)
+    gates: list[Robot] = []
+
+    def keep(robot: Robot) -> Robot:
+        gates.append(robot)
+        return robot
+
+    world.actions.tap(robot=keep, eyes=lambda eyes: eyes, hand=lambda hand: hand)
+    recorder = None
+    if record:
+        from toolwright.launch.recording import record_world
+
+        recorder = record_world(world, record, {"robot": "sim", "scene": scene, "seed": seed, "controller": controller})
+    return Session(world.robot, world.perception, world.actions, writer, recorder, gates[0], drawn)
 
 
 def _film(robot: SimRobot, path: str) -> VideoWriter:

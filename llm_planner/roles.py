@@ -9,10 +9,12 @@ from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from toolwright.llm_planner.usage import Usage
 from toolwright.perception.scene import Scene
 
 ROLES = ("analyzer", "planner", "calculator", "coder")
-Action = Literal["pick", "drop_in", "place_at", "put_down", "set_opening", "move_tips", "home"]
+HandAction = Literal["get", "press", "free", "push_to", "put_at"]  # of the bare hand
+Action = Literal["pick", "drop_in", "place_at", "put_down", "set_opening", "move_tips", "home"] | HandAction
 Relation = Literal[
     "", "in", "at", "above", "beside", "left", "right", "front", "behind", "offset", "to", "wide", "half", "closed"
 ]
@@ -33,7 +35,19 @@ SymbolName = Literal[
     "z_tips",
     "half_opening",
     "widest_opening",
+    "x_handle",
+    "y_handle",
+    "x_within",
+    "y_within",
+    "x_onto",
+    "y_onto",
+    "dx_within",
 ]
+
+
+# Where a failure comes from: the wrong tool or skill, the wrong order, wrong numbers, a wrong picture of the scene, or
+# a motion that did not do what it was told.
+Cause = Literal["tool use", "logic", "numbers", "perception", "control"]
 
 
 class RoleError(ValueError):
@@ -80,9 +94,11 @@ class Analysis(_Result):
     """The analyzer's result. `problem` says why the sentence makes no task in this scene."""
 
     task: str
+    sentence: str = ""  # as it was typed, where a language model has to read it again
     requests: tuple[Request, ...] = ()
     tool: str = ""  # the tool that the sentence asks for; empty where it names none
     objects: tuple[ObjectFacts, ...] = ()
+    properties: tuple[str, ...] = ()  # and relations of the objects that decide how it can be done
     constraints: tuple[str, ...] = ()
     to_compute: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()  # what was read into the sentence: spelling, ignored words, chosen objects
@@ -116,6 +132,7 @@ class Plan(_Result):
 
     tool: str = ""
     tool_reason: str = ""
+    outline: tuple[str, ...] = ()  # the abstract plan in words
     steps: tuple[Step, ...] = ()
     refusal: Refusal | None = None
 
@@ -149,6 +166,19 @@ class SkillCode(_Result):
     text: str
 
 
+class Repair(_Result):
+    """What takes the place of a plan that failed: the root cause, and everything from the plan on, made anew.
+
+    The plan starts from the scene as it is now; what was done already is not in it.
+    """
+
+    cause: Cause
+    reason: str
+    plan: Plan
+    calculation: Calculation = Calculation(steps=())  # empty where the plan refuses
+    code: SkillCode = SkillCode(text="")
+
+
 class Model(Protocol):
     """Whatever fills the four roles.
 
@@ -162,3 +192,17 @@ class Model(Protocol):
     def plan(self, analysis: Analysis, scene: Scene) -> Plan: ...
     def calculate(self, plan: Plan, scene: Scene) -> Calculation: ...
     def code(self, plan: Plan, calculation: Calculation, stubs: str) -> SkillCode: ...
+    def repair(self, analysis: Analysis, plan: Plan, code: SkillCode, failure: str, scene: Scene) -> Repair | None:
+        """A new plan after a failure; None where this model knows no other way.
+
+        Args:
+            plan: what was planned last.
+            code: what ran last, or was rejected by the checker or the dry run before anything moved.
+            failure: what happened, in words: the failed skill with its reason and what was measured.
+            scene: measured after the failure.
+        """
+        ...
+
+    def spent(self) -> Usage:
+        """What was used since this was last asked."""
+        ...

@@ -28,7 +28,7 @@ REST = np.array(
     [0.9, -0.2, 0.6, 0.4] * 2 + [1.5, 0.0, 1.2, 0.8] + [0.8, 0.9, 0.4, 0.9]
 )  # rad; the ring finger tucks in
 TIP_RADIUS = 0.0115  # m
-ASKEW = 0.35  # rad, largest angle between a fingertip and the loop's axis that it lies along
+ASKEW = 0.35  # rad, largest angle between a fingertip and the axis of its loop
 _CLEARANCE = 2e-4  # m between tip and limb when candidates are tested for other contacts
 
 
@@ -108,7 +108,7 @@ class GraspSolver:
             targets: finger -> (n, 3) m, where the core of its tip should be.
             q: (n, 16) rad, start.
             iterations: of all fingers.
-            axes: finger -> (n, 3) unit, along which its tip shall lie, either way; in the null space, too.
+            axes: finger -> (n, 3) unit, where its tip shall point; in the null space, too.
 
         Returns:
             q (n, 16) rad and the largest residual (n,) m.
@@ -145,7 +145,7 @@ class GraspSolver:
     def askew(self, finger: str, axis: F64, q: F64) -> F64:
         """(n,) rad between the fingertip and an axis (n, 3)."""
         self._pose(q)
-        return np.arccos(np.clip(np.abs(np.sum(self._pointing(finger) * axis, axis=-1)), 0, 1))
+        return np.arccos(np.clip(np.sum(self._pointing(finger) * axis, axis=-1), -1, 1))
 
     def _pose(self, q: F64) -> None:
         self.batch.bind("qpos")[:] = q
@@ -164,12 +164,11 @@ class GraspSolver:
         return -self.turns[:, self.model.site(f"{finger}_tip").id].reshape(-1, 3, 3)[:, :, 1]
 
     def _towards(self, finger: str, axis: F64) -> F64:
-        """(n, 4) rad: joint motion that lays the fingertip along an axis (n, 3)."""
+        """(n, 4) rad: joint motion that turns the fingertip towards an axis (n, 3)."""
         now = self._pointing(finger)
-        near = axis * np.where(np.sum(now * axis, axis=-1, keepdims=True) < 0, -1.0, 1.0)
         site = self.model.site(f"{finger}_tip")
         jac = self.batch.jac(int(site.bodyid[0]), self.sites[:, site.id])[1][:, :, CHAINS[finger]]
-        return np.einsum("nij,ni->nj", jac, np.cross(now, near))
+        return np.einsum("nij,ni->nj", jac, np.cross(now, axis))
 
 
 def finger_forces(family: ToolFamily, params: Any, angles: F64) -> dict[str, F64]:

@@ -1,10 +1,12 @@
-"""Measure how fast the simulation steps.
+"""Measure how fast the simulation steps, or what the language side costs.
 
 'throughput' runs the batched environment, the physics alone, and
 Stable-Baselines3's SubprocVecEnv and DummyVecEnv, and compares them.
+'gate' measures what sandbox and gate add to each call of a skill.
 
 Examples:
   toolwright bench throughput
+  toolwright bench gate
   toolwright bench throughput --envs 512 --json runs/throughput.json
 """
 
@@ -19,19 +21,36 @@ from toolwright.launch.parser import Parser, add_json, add_seed, one_of, positiv
 if TYPE_CHECKING:
     from toolwright.launch.results import BenchResult
 
-USAGE = "throughput [options]"
+USAGE = "BENCHMARK [options]"
+BENCHMARKS = ("throughput", "gate")
 
 
 def add_arguments(parser: Parser) -> None:
-    parser.add_argument("benchmark", metavar="BENCHMARK", type=one_of("throughput"), help="throughput")
+    parser.add_argument("benchmark", metavar="BENCHMARK", type=one_of(*BENCHMARKS), help=" or ".join(BENCHMARKS))
     parser.add_argument(
-        "--envs", metavar="N", type=positive, default=256, help="worlds stepped together (default: 256)"
+        "--envs", metavar="N", type=positive, default=256, help="throughput: worlds stepped together (default: 256)"
     )
     add_seed(parser)
     add_json(parser)
 
 
 def run(args: argparse.Namespace) -> BenchResult:
+    return _gate(args) if args.benchmark == "gate" else _throughput(args)
+
+
+def _gate(args: argparse.Namespace) -> BenchResult:
+    from toolwright.launch.console import console, table
+    from toolwright.launch.results import BenchResult
+    from toolwright.llm_planner import bench
+
+    measured = bench.overhead()
+    rows = {"mean": measured.mean, "median": measured.median, "95 %": measured.p95, "longest": measured.longest}
+    rows["before the first call"] = measured.start
+    console(args).print(table({"per call": name, "ms": f"{value * 1e3:.3f}"} for name, value in rows.items()))
+    return BenchResult(benchmark="gate", calls=measured.calls, overhead=measured.mean, overhead_p95=measured.p95)
+
+
+def _throughput(args: argparse.Namespace) -> BenchResult:
     from toolwright.launch.console import console, table
     from toolwright.launch.results import BenchResult, plain
     from toolwright.policies import bench
@@ -40,17 +59,17 @@ def run(args: argparse.Namespace) -> BenchResult:
     ratio = report.ratio_to_physics
     result = BenchResult(benchmark=args.benchmark, ratio_to_physics=ratio, **plain(dataclasses.asdict(report)))
     rates = {
-        "physics alone": result.physics_rate,
-        "batched environment": result.rate,
-        "SubprocVecEnv": result.subproc_rate,
-        "DummyVecEnv": result.dummy_rate,
+        "physics alone": report.physics_rate,
+        "batched environment": report.rate,
+        "SubprocVecEnv": report.subproc_rate,
+        "DummyVecEnv": report.dummy_rate,
     }
     console(args).print(
         table(
             {
                 "environment": name,
                 "control steps/s": f"{value:,.0f}",
-                "of physics": f"{value / result.physics_rate:.2f}",
+                "of physics": f"{value / report.physics_rate:.2f}",
             }
             for name, value in rates.items()
         )

@@ -4,7 +4,7 @@ WHAT is one of:
   tools         families of articulated tools that the hand can hold
   scenes        scenes for --scene
   tasks         tasks for train
-  skills        what skill code can call
+  skills        what skill code can call, and what was learned from runs
   weights       trained policies that are shipped
   robots        robots with their joints
   schema        the JSON schema of everything that --json writes
@@ -12,6 +12,7 @@ WHAT is one of:
 
 Examples:
   toolwright list tools
+  toolwright list tools --picture tools.png
   toolwright list scenes --json -
 """
 
@@ -19,8 +20,11 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from toolwright.launch.carrying import add_skills
 from toolwright.launch.parser import Parser, add_json, one_of
 
 if TYPE_CHECKING:
@@ -33,6 +37,10 @@ SCHEMAS = ("schema", "scene-schema")
 
 def add_arguments(parser: Parser) -> None:
     parser.add_argument("what", metavar="WHAT", type=one_of(*KINDS, *SCHEMAS), help="one of the kinds above")
+    add_skills(parser)
+    parser.add_argument(
+        "--picture", metavar="FILE", type=Path, help="with 'tools': draw them in the hand (.png or .jpg)"
+    )
     add_json(parser)
 
 
@@ -42,10 +50,24 @@ def run(args: argparse.Namespace) -> ListResult:
     from toolwright.launch.results import ListResult
 
     out = console(args)
+    if args.picture:
+        _draw(args, out.print)
     if args.what in SCHEMAS:
         items, text = inventory.scene_schema() if args.what == "scene-schema" else inventory.result_schema()
         out.print(json.dumps(text, indent=2), markup=False, soft_wrap=True)
         return ListResult(kind=args.what, count=len(items), items=items)
-    items = getattr(inventory, args.what)()
+    items = inventory.skills(args.skills) if args.what == "skills" else getattr(inventory, args.what)()
     out.print(table(items) if items else f"no {args.what}")
     return ListResult(kind=args.what, count=len(items), items=items)
+
+
+def _draw(args: argparse.Namespace, say: Callable[[str], None]) -> None:
+    from toolwright.launch.errors import UserError
+    from toolwright.sim import tool_picture
+
+    if args.what != "tools":
+        raise UserError(f"--picture draws tools, not {args.what}")
+    try:
+        tool_picture.draw(args.picture, say)
+    except ValueError as error:
+        raise UserError(str(error)) from error

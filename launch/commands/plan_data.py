@@ -8,7 +8,6 @@ starts from the labels with clone=FOLDER.
 Examples:
   toolwright plan-data reorient --shards 400
   toolwright plan-data reorient --student FOLDER --out runs/dagger
-  toolwright train reorient clone=runs/plan-data/reorient
 """
 
 from __future__ import annotations

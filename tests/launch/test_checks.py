@@ -5,6 +5,7 @@ import socket
 import pytest
 
 from toolwright.launch import checks
+from toolwright.llm_planner.fake_server import FakeModelServer, Reply
 
 
 @pytest.fixture
@@ -25,18 +26,25 @@ def test_no_endpoint_is_fine_because_offline_works(llm_installed):
 
 
 def test_an_endpoint_that_listens_is_ok(llm_installed, monkeypatch):
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{server.getsockname()[1]}/v1")
-        assert endpoint().state == "ok"
+    with FakeModelServer(Reply(), models=("tiny", "large")) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        check = endpoint()
+    assert check.state == "ok" and "tiny, large" in check.detail
 
 
-def test_an_endpoint_that_is_down_is_named_without_its_password(llm_installed, monkeypatch):
+def test_an_endpoint_that_is_down_is_named(llm_installed, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    monkeypatch.setenv("OPENAI_BASE_URL", f"http://me:secret@127.0.0.1:{port}/v1")
+    monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{port}/v1")
     check = endpoint()
-    assert check.state == "missing (optional)"
-    assert f"127.0.0.1:{port}" in check.detail and "secret" not in check.detail
+    assert check.state == "missing (optional)" and f"127.0.0.1:{port}" in check.detail
+
+
+def test_no_key_is_shown(llm_installed, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    assert endpoint().state == "ok" and "secret" not in endpoint().detail
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://me:secret@127.0.0.1:1/v1")
+    assert endpoint().state == "missing (optional)" and "secret" not in endpoint().detail
 
 
 def test_a_url_that_is_none_does_not_crash_the_doctor(llm_installed, monkeypatch):

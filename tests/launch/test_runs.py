@@ -81,10 +81,13 @@ def test_a_skill_that_fails_ends_the_run_with_1_and_its_reason(tmp_path):
         "table: {size: [1.8, 2.0], center: [1.0, 0.0]}\n"
         "objects:\n  bead: {shape: sphere, pos: [1.2, 0.5], radius: 0.005}\n"
     )
-    done = toolwright("do", "pick up the bead", "--scene", str(scene), "--json", "out.json", cwd=tmp_path)
-    record = json.loads((tmp_path / "out.json").read_text()) if (tmp_path / "out.json").exists() else {}
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert record["status"] == "failed" and "reach" in record["reason"]
+    words = ("do", "pick up the bead", "--scene", str(scene), "--json", "out.json")
+    # The dry run sees it before anything moves; without one the arm finds out.
+    for more, status in ((), "rejected"), (("--rehearsal", "off"), "failed"):
+        done = toolwright(*words, *more, cwd=tmp_path)
+        record = json.loads((tmp_path / "out.json").read_text())
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert record["status"] == status and "reach" in record["reason"]
 
 
 def test_eval_pick_counts_and_lists_failures_with_their_causes(tmp_path):

@@ -26,7 +26,7 @@ class Contact:
     pos: tuple[float, float, float]  # m
     normal: tuple[float, float, float]  # unit, out of the limb
     slide: tuple[float, float, float] = (0.0, 0.0, 1.0)  # unit, along which the search may move it
-    axis: tuple[float, float, float] | None = None  # unit, along which the fingertip lies, as in a loop; None: any
+    axis: tuple[float, float, float] | None = None  # unit, where the fingertip points, as in a loop; None: anywhere
     depth: float = 0.0  # m behind the end of the fingertip's core, where it touches
 
 

@@ -13,8 +13,8 @@ from toolwright.sim.models.tools.family import Contact, ToolFamily
 
 _BLADE = (0.52, 0.55, 0.60, 1.0)
 _RUBBER = (0.85, 0.33, 0.16, 1.0)
-_SPREAD, _THUMB = 2.5, 1.2  # N with which index and middle finger press apart in their loop, and the thumb in its own
-_DEPTH = 0.011  # m that a fingertip reaches through its loop: nearly to the finger's wider part, which stops the loop
+_SPREAD, _THUMB = 2.0, 2.0  # N with which index and middle finger press apart in their loop, and the thumb in its own
+_DEPTH = 0.009  # m that a fingertip reaches through its loop; a little further on the finger widens and stops it
 _EASE = 0.0006  # m that a fingertip has room towards its bow before it presses, as it may lie askew
 _RODS = 12  # around the round loop
 
@@ -27,9 +27,9 @@ class Scissors:
     blade: float = 0.085  # m, pivot to the tip
     blade_width: float = 0.010  # m
     blade_thickness: float = 0.002  # m
-    loop: float = 0.0132  # m, inner radius of the thumb's loop and of the ends of the other one
+    loop: float = 0.0140  # m, inner radius of the thumb's loop and of the ends of the other one
     long: float = 0.036  # m between the middles of the ends of the fingers' loop
-    wire: float = 0.003  # m, radius of the loops' bows
+    wire: float = 0.0026  # m, radius of the loops' bows
     max_angle: float = 0.42  # rad
     damping: float = 0.01  # N m s/rad
     rub: float = 0.015  # N m, friction of the pivot
@@ -77,13 +77,15 @@ def _build(body: mujoco.MjsBody, p: Scissors, name: str) -> None:
 
 
 def _contacts(p: Scissors) -> tuple[Contact, ...]:
-    x, along, still = _apart(p), (0.0, 1.0, 0.0), (0.0, 0.0, 0.0)
+    x, still = _apart(p), (0.0, 0.0, 0.0)
+    there, back = (0.0, 1.0, 0.0), (0.0, -1.0, 0.0)
     # All three press along the tool, thumb and index towards the pivot, the middle finger away from it: pressed so, a
-    # fingertip does not slip about in its loop when the blades turn the other way.
+    # fingertip does not slip about in its loop when the blades turn the other way. The thumb comes from the other side:
+    # loops that slide off the fingers slide onto the thumb.
     return (
-        Contact("th", 0, (x, 0.0, -p.handle + p.loop - _EASE), (0, 0, -1), still, along, _DEPTH),
-        Contact("if", 1, (-x, 0.0, -p.handle + p.long / 2 + p.loop - _EASE), (0, 0, -1), still, along, _DEPTH),
-        Contact("mf", 1, (-x, 0.0, -p.handle - p.long / 2 - p.loop + _EASE), (0, 0, 1), still, along, _DEPTH),
+        Contact("th", 0, (x, 0.0, -p.handle + p.loop - _EASE), (0, 0, -1), still, there, _DEPTH),
+        Contact("if", 1, (-x, 0.0, -p.handle + p.long / 2 + p.loop - _EASE), (0, 0, -1), still, back, _DEPTH),
+        Contact("mf", 1, (-x, 0.0, -p.handle - p.long / 2 - p.loop + _EASE), (0, 0, 1), still, back, _DEPTH),
     )
 
 
@@ -101,9 +103,9 @@ FAMILY = ToolFamily(
         "handle": (0.070, 0.085),
         "blade": (0.070, 0.100),
         "blade_width": (0.008, 0.012),
-        "loop": (0.0130, 0.0136),
+        "loop": (0.0137, 0.0144),
         "long": (0.033, 0.039),
-        "wire": (0.0025, 0.0035),
+        "wire": (0.0022, 0.0030),
         "damping": (0.006, 0.015),
         "rub": (0.008, 0.022),
         "density": (1200.0, 2400.0),
