@@ -114,8 +114,10 @@ class Client:
             runner.get_loop().call_soon_threadsafe(task.cancel)
 
     def close(self) -> None:
-        """Closes the connection."""
-        if self._runner is not None:
+        """Closes the connection; where a thread still waits for an answer, only ends its waiting."""
+        if self._task is not None:
+            self.cancel()
+        elif self._runner is not None:
             self._runner.close()
             self._runner = None
 
