@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import stat
 import subprocess
 import sys
@@ -366,6 +367,16 @@ def test_history_keeps_the_latest_and_survives_damage(tmp_path):
         history.add(f"sentence {number}\nwith a line end")
     lines = path.read_text().splitlines()
     assert len(lines) == KEPT and json.loads(lines[-1]) == f"sentence {KEPT + 9}\nwith a line end"
+
+
+def test_only_a_plain_file_is_ever_replaced(tmp_path):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    for path in (fifo, tmp_path, None):
+        history = History(path)
+        history.add("pick up the bead")
+        assert history.earlier("") == "pick up the bead" and bool(history.trouble) == (path is not None)
+    assert stat.S_ISFIFO(fifo.stat().st_mode) and list(tmp_path.iterdir()) == [fifo]
 
 
 def test_a_history_that_cannot_be_written_is_said_and_lasts_for_the_sitting(tmp_path):

@@ -99,7 +99,7 @@ def test_camera_node_publishes_and_reports_a_loss_and_opens_again(make_node, unt
         stamp = messages.seconds(heard[topics.POINTS.name][-1].header.stamp)
         assert abs(stamp - tester.get_clock().now().nanoseconds * 1e-9) < 1.0
         camera.trouble = "unplugged"
-        until(lambda: emergencies)
+        until(lambda: emergencies and camera.closed)
         assert emergencies[0].data == "camera: unplugged" and camera.closed == 1
         camera.trouble = ""
         until(lambda: camera.opened == 2)
