@@ -59,7 +59,7 @@ class Console(App[None]):
         live: the robot.
         model: fills the four roles.
         about: the scene and whatever else belongs into the title.
-        history: file of earlier sentences.
+        history: file of earlier sentences; None keeps none.
         approval: ask before the code runs, before each call, or never.
         registry: skills that code may call.
         options: of every run.
@@ -93,7 +93,7 @@ class Console(App[None]):
     ) -> None:
         super().__init__()
         self.live, self.model, self.about, self._skills, self._options = live, model, about, registry, options
-        self.history = History(history or Path("/dev/null"))
+        self.history = History(history)
         self.eyes = Eyes(live)
         self.runner = Runner(live, model, self._tell, approval, registry, options)
         self.records: list[RunRecord] = []

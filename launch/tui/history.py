@@ -19,10 +19,10 @@ class History:
     """One JSON string a line, the latest last. Without a file that can be written it lasts as long as the program.
 
     Args:
-        path: of the file; its folder is made.
+        path: of the file, its folder is made; None keeps nothing.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None) -> None:
         self.path = path
         self.trouble = ""  # why the file cannot be used
         self._lines = self._read()
@@ -51,6 +51,11 @@ class History:
         return self._lines[self._at] if self._at < len(self._lines) else self._draft
 
     def _read(self) -> list[str]:
+        if self.path is None:
+            return []
+        if self.path.exists() and not self.path.is_file():
+            self.trouble, self.path = f"{self.path} is no plain file", None
+            return []
         try:
             lines = [_parsed(line) for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines()]
         except FileNotFoundError:
@@ -61,6 +66,8 @@ class History:
         return [line for line in lines if line][-KEPT:]
 
     def _write(self) -> None:
+        if self.path is None:
+            return
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             text = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in self._lines)

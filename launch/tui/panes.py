@@ -33,7 +33,7 @@ _GROUND = "#262626"
 _LABEL = Style.parse(f"#d0d0d0 on {_GROUND}")
 _COLORS = {"red": "#ff5f5f", "green": "#5fd787", "blue": "#5fafff", "yellow": "#ffd75f", "black": "#9e9e9e"}
 NO_PLAN = Text("no plan yet", style=says.FAINT)
-SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+SPINNER = "◐◓◑◒"
 
 
 class Talk(VerticalScroll):
