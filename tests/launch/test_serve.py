@@ -657,4 +657,8 @@ def test_ctrl_c_stops_the_motion_and_ends_the_server(tmp_path):
         over_http(server.url, script)
     except* (MCPError, httpx2.HTTPError):
         pass  # the server has gone
-    assert server.process.wait(PATIENCE) == 0 and '"stopped": 1' in record.read_text()
+    try:
+        ended = server.process.wait(PATIENCE)
+    finally:
+        server.process.kill()
+    assert ended == 0 and '"stopped": 1' in record.read_text()
