@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from toolwright.launch.errors import UserError
-from toolwright.llm_planner.gate import Call, Decision, Value
+from toolwright.llm_planner.run.gate import Call, Decision, Value
 
 HELP = "y to go on, n to end the run here, or other arguments, for instance lift=0.05"
 

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from toolwright.launch.session import Session
-    from toolwright.llm_planner.executor import Options
-    from toolwright.llm_planner.record import RunRecord
-    from toolwright.llm_planner.rehearsal import CopyWorld, WorldCopy
+    from toolwright.llm_planner.run.executor import Options
+    from toolwright.llm_planner.run.record import RunRecord
+    from toolwright.llm_planner.run.rehearsal import CopyWorld, WorldCopy
     from toolwright.perception.scene import Scene
 
 REPAIRS = 2
@@ -59,7 +59,7 @@ def check(args: argparse.Namespace) -> None:
     Raises:
         UserError: the options do not go together, or cannot be followed.
     """
-    from toolwright.llm_planner import library
+    from toolwright.llm_planner.skills import library
 
     if args.approve:
         from toolwright.launch.approval import check_terminal
@@ -80,9 +80,9 @@ def check(args: argparse.Namespace) -> None:
 def options(args: argparse.Namespace, session: Session, console: Console) -> Options:
     """What `run_sentence` needs of them."""
     from toolwright.launch.approval import AskUser
-    from toolwright.llm_planner import library
-    from toolwright.llm_planner.executor import Options
-    from toolwright.llm_planner.hand_skills import skills_for
+    from toolwright.llm_planner.run.executor import Options
+    from toolwright.llm_planner.skills import library
+    from toolwright.llm_planner.skills.hand_skills import skills_for
 
     return Options(
         copy=copies(session, args.rehearsal, args.seed, args.controller),
@@ -106,10 +106,10 @@ def copies(session: Session, kind: str, seed: int = 0, controller: str = "learne
         return None
 
     from toolwright.hardware.joints import FR3, FR3_HOME
-    from toolwright.llm_planner.hand_copy import model_world
-    from toolwright.llm_planner.rehearsal import WorldCopy
-    from toolwright.policies.reach import ArmReach
-    from toolwright.policies.tool_use import ToolUse
+    from toolwright.llm_planner.knowledge.hand_copy import model_world
+    from toolwright.llm_planner.run.rehearsal import WorldCopy
+    from toolwright.policies.tool.reach import ArmReach
+    from toolwright.policies.tool.tool_use import ToolUse
     from toolwright.policies.twin import TwinError, twin
 
     def models(scene: Scene, why: str = "") -> WorldCopy:
@@ -138,9 +138,9 @@ def keep(args: argparse.Namespace, record: RunRecord, console: Console) -> None:
         return
     from rich.text import Text
 
-    from toolwright.llm_planner import library
-    from toolwright.llm_planner.hand_skills import HAND_SKILLS
-    from toolwright.llm_planner.skills import SKILLS
+    from toolwright.llm_planner.skills import library
+    from toolwright.llm_planner.skills.hand_skills import HAND_SKILLS
+    from toolwright.llm_planner.skills.tool_skills import SKILLS
 
     registry = SKILLS if record.scene_before is not None and record.scene_before.tool is not None else HAND_SKILLS
     folder = library.folder(args.skills)

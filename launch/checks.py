@@ -152,7 +152,7 @@ def _package(name: str, package: str, extra: str, without: str) -> Check:
 
 
 def _endpoint(name: str) -> Check:
-    from toolwright.llm_planner import model_endpoint
+    from toolwright.llm_planner.language import model_endpoint
 
     if not _installed("pydantic-ai-slim"):
         return Check(

@@ -57,9 +57,9 @@ def skills(folder: str | None = None) -> list[Row]:
     Args:
         folder: of the skill library; the user's by default.
     """
-    from toolwright.llm_planner import library
-    from toolwright.llm_planner.hand_skills import HAND_SKILLS
-    from toolwright.llm_planner.skills import SKILLS
+    from toolwright.llm_planner.skills import library
+    from toolwright.llm_planner.skills.hand_skills import HAND_SKILLS
+    from toolwright.llm_planner.skills.tool_skills import SKILLS
 
     rows = [
         {"signature": skill.signature, "summary": skill.summary, "hand": hand}

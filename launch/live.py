@@ -14,8 +14,8 @@ from toolwright.perception.scene import Perception, Scene
 
 if TYPE_CHECKING:
     from toolwright.launch.session import Session
-    from toolwright.llm_planner.actions import Actions
-    from toolwright.llm_planner.hand_skills import HandActions
+    from toolwright.llm_planner.skills.actions import Actions
+    from toolwright.llm_planner.skills.hand_skills import HandActions
 
 STILL = 0.02  # rad/s, of the fastest joint of a robot that stands
 PATIENCE = 1.0  # s of robot time in which a stopped robot comes to rest

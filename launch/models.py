@@ -63,7 +63,7 @@ def open_model(args: argparse.Namespace) -> AbstractContextManager[Model]:
     Raises:
         ModelError: on entering; it cannot be used as asked for.
     """
-    from toolwright.llm_planner.model_cache import default_folder
+    from toolwright.llm_planner.language.model_cache import default_folder
     from toolwright.llm_planner.models import ModelChoice, opened
 
     cache = None if args.cache == OFF else Path(args.cache) if args.cache else default_folder()

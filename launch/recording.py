@@ -16,7 +16,7 @@ from toolwright.perception.scene import HeldTool, Perception, Scene
 from toolwright.policies.low_level import HandPolicy
 
 if TYPE_CHECKING:
-    from toolwright.llm_planner.events import Event, Report
+    from toolwright.llm_planner.run.events import Event, Report
     from toolwright.policies.world import SimulatedWorld
 
 FRAME_PERIOD = 0.5  # s of robot time between two recorded images

@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
 
 from toolwright.launch.errors import FAILED, INTERRUPTED, WRONG_USE, UserError
-from toolwright.llm_planner.record import RunRecord
+from toolwright.llm_planner.run.record import RunRecord
 from toolwright.policies.revision import revision
 
 Interval = tuple[float, float]

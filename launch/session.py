@@ -13,9 +13,9 @@ from toolwright.hardware.safety import SafetyGate
 if TYPE_CHECKING:
     from toolwright.hardware.mcap_log import Recorder
     from toolwright.hardware.robot import Robot
-    from toolwright.llm_planner.actions import Actions
-    from toolwright.llm_planner.events import Event, Report
-    from toolwright.llm_planner.hand_skills import HandActions
+    from toolwright.llm_planner.run.events import Event, Report
+    from toolwright.llm_planner.skills.actions import Actions
+    from toolwright.llm_planner.skills.hand_skills import HandActions
     from toolwright.perception.scene import Perception
     from toolwright.sim.render import VideoWriter
     from toolwright.sim.robot import SimRobot
@@ -47,7 +47,7 @@ class Session:
         """The report of a run that also writes it down, and listens for the emergency key while a skill moves."""
         from toolwright.launch.keyboard import EmergencyKey
         from toolwright.launch.recording import reporting
-        from toolwright.llm_planner.events import SkillEnded, SkillStarted
+        from toolwright.llm_planner.run.events import SkillEnded, SkillStarted
 
         recorded = reporting(report, self.recorder, sentence)
         listening: list[EmergencyKey] = []

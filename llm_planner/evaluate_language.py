@@ -12,13 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolwright.llm_planner.executor import Options, run_sentence
-from toolwright.llm_planner.offline import OfflineModel
-from toolwright.llm_planner.record import RunRecord
+from toolwright.llm_planner.offline.offline_model import OfflineModel
 from toolwright.llm_planner.roles import Cause, Model
-from toolwright.policies.report import EvalReport, Failure, Group
-from toolwright.policies.scene_goals import check, draw, missed, tasks, truth
-from toolwright.policies.statistics import wilson
+from toolwright.llm_planner.run.executor import Options, run_sentence
+from toolwright.llm_planner.run.record import RunRecord
+from toolwright.policies.evaluation.report import EvalReport, Failure, Group
+from toolwright.policies.evaluation.scene_goals import check, draw, missed, tasks, truth
+from toolwright.policies.evaluation.statistics import wilson
 
 TARGET = 0.95
 PAGE = Path("runs/eval/language")
@@ -138,7 +138,7 @@ def _progress(done: list[Episode], total: int, elapsed: float) -> str:
 
 
 def _write(folder: Path, result: EvalReport, done: list[Episode], seed: int, roles: str) -> None:
-    from toolwright.policies.web_page import Page
+    from toolwright.policies.evaluation.web_page import Page
 
     command = f"toolwright eval language --episodes {result.groups[0].n} --seed {seed}"
     page = Page("Tasks from a sentence", f"Roles filled by {roles}; full contact physics. Made by: {command}")

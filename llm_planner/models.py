@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from toolwright.llm_planner.model_cache import Answers, Cache, ModelError, NoCache, Replay
+from toolwright.llm_planner.language.model_cache import Answers, Cache, ModelError, NoCache, Replay
 from toolwright.llm_planner.roles import ROLES, Model
 
 OFFLINE = "offline"
@@ -56,14 +56,14 @@ def opened(choice: ModelChoice) -> Iterator[Model]:
             raise ModelError(
                 "the offline model's roles work only together: leave out --roles, or name a language model with --model"
             )
-        from toolwright.llm_planner.offline import OfflineModel
+        from toolwright.llm_planner.offline.offline_model import OfflineModel
 
         yield OfflineModel()
         return
 
-    from toolwright.llm_planner import model_endpoint
-    from toolwright.llm_planner.language_model import LanguageModel
-    from toolwright.llm_planner.model_client import Client, Limits
+    from toolwright.llm_planner.language import model_endpoint
+    from toolwright.llm_planner.language.language_model import LanguageModel
+    from toolwright.llm_planner.language.model_client import Client, Limits
 
     limits = Limits() if choice.timeout is None else Limits(silence=choice.timeout, total=5 * choice.timeout)
     answers: Answers

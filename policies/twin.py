@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from toolwright.perception.scene import Scene, SceneObject
-from toolwright.policies import approach
+from toolwright.policies.tool import approach
 from toolwright.policies.world import SENSOR, SimulatedWorld, simulate
 from toolwright.sim.scene import SceneSpec
 from toolwright.sim.scene_spec import Randomization, SceneError

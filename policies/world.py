@@ -11,9 +11,9 @@ import numpy as np
 from toolwright.hardware.joints import FR3, FR3_HOME, FR3_LEAP, LEAP
 from toolwright.hardware.robot import F64
 from toolwright.hardware.safety import SafetyGate
-from toolwright.policies import hand_shapes
-from toolwright.policies.bar_use import BarUse
-from toolwright.policies.tool_use import ToolUse
+from toolwright.policies.hand import hand_shapes
+from toolwright.policies.hand.bar_use import BarUse
+from toolwright.policies.tool.tool_use import ToolUse
 from toolwright.sim import grasp_bank
 from toolwright.sim.models.implements import switch_on_magnets
 from toolwright.sim.perception import SimPerception, StateNoise

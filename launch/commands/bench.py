@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> BenchResult:
 def _gate(args: argparse.Namespace) -> BenchResult:
     from toolwright.launch.console import console, table
     from toolwright.launch.results import BenchResult
-    from toolwright.llm_planner import bench
+    from toolwright.llm_planner.run import bench
 
     measured = bench.overhead()
     rows = {"mean": measured.mean, "median": measured.median, "95 %": measured.p95, "longest": measured.longest}
@@ -53,7 +53,7 @@ def _gate(args: argparse.Namespace) -> BenchResult:
 def _throughput(args: argparse.Namespace) -> BenchResult:
     from toolwright.launch.console import console, table
     from toolwright.launch.results import BenchResult, plain
-    from toolwright.policies import bench
+    from toolwright.policies.evaluation import bench
 
     report = bench.throughput(envs=args.envs, seed=args.seed, report=console(args).print)
     ratio = report.ratio_to_physics

@@ -62,9 +62,9 @@ def run(args: argparse.Namespace) -> ConsoleResult:
     from toolwright.launch.session import open_session
     from toolwright.launch.tui.app import Console  # ahead of the world: a missing package is told at once
     from toolwright.launch.tui.history import default_path
-    from toolwright.llm_planner import library
-    from toolwright.llm_planner.executor import Options
-    from toolwright.llm_planner.hand_skills import skills_for
+    from toolwright.llm_planner.run.executor import Options
+    from toolwright.llm_planner.skills import library
+    from toolwright.llm_planner.skills.hand_skills import skills_for
 
     # The model first: a wrong name is told before the world is built.
     with open_model(args) as model, open_session(args.scene, args.seed, controller=args.controller) as session:

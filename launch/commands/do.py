@@ -52,8 +52,8 @@ def run(args: argparse.Namespace) -> DoResult:
     from toolwright.launch.console import console
     from toolwright.launch.results import DoResult
     from toolwright.launch.session import open_session
-    from toolwright.llm_planner.console import ConsolePrinter
-    from toolwright.llm_planner.executor import run_sentence
+    from toolwright.llm_planner.run.console import ConsolePrinter
+    from toolwright.llm_planner.run.executor import run_sentence
 
     carrying.check(args)
     with (

@@ -30,7 +30,7 @@ from toolwright.launch.parser import Parser, add_controller, add_json, add_seed,
 
 if TYPE_CHECKING:
     from toolwright.launch.results import EvalResult
-    from toolwright.policies.report import EvalReport
+    from toolwright.policies.evaluation.report import EvalReport
 
 USAGE = "WHAT [options]"
 # Each evaluation and the options that only some have.
@@ -103,7 +103,7 @@ def _evaluation(what: str) -> Callable[..., EvalReport]:
         from toolwright.llm_planner.evaluate_language import evaluate as language
 
         return language
-    from toolwright.policies import evaluate
+    from toolwright.policies.evaluation import evaluate
 
     found: Callable[..., EvalReport] = getattr(evaluate, what)
     return found

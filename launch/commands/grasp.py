@@ -38,8 +38,8 @@ def run(args: argparse.Namespace) -> GraspResult:
 
     from toolwright.launch.console import console, percent
     from toolwright.launch.results import GraspResult
-    from toolwright.policies.evaluate_held_tool import closed_form, judge, rng_for
-    from toolwright.policies.statistics import wilson
+    from toolwright.policies.evaluation.held_tool import closed_form, judge, rng_for
+    from toolwright.policies.evaluation.statistics import wilson
     from toolwright.sim import grasp_bank
     from toolwright.sim.models.tools import family
     from toolwright.sim.tasks.held_tool import HeldToolConfig, HeldToolTask

@@ -44,7 +44,8 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: argparse.Namespace) -> PlanDataResult:
     from toolwright.launch.results import PlanDataResult
-    from toolwright.policies import reorient_data, weights
+    from toolwright.policies import weights
+    from toolwright.policies.training import reorient_data
     from toolwright.sim.tasks.reorient import ReorientConfig
 
     student = weights.load("the student", args.student) if args.student is not None else None

@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> ServeResult:
     from toolwright.launch.mcp_server.server import build
     from toolwright.launch.results import ServeResult
     from toolwright.launch.session import open_session
-    from toolwright.llm_planner.hand_skills import skills_for
+    from toolwright.llm_planner.skills.hand_skills import skills_for
 
     terminal = asking.terminal() if args.approve else None
     listening = http.bind(*args.http) if args.http else None

@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> TrainResult:
         if "=" not in override and not override.startswith("~"):
             raise UserError(f"'{override}' is no override; write name=value, for instance seed=3")
 
-    from toolwright.policies import train
+    from toolwright.policies.training import train
 
     report = train.main(args.task, args.overrides, resume=args.resume, demo=args.demo)
     return TrainResult(**plain(dataclasses.asdict(report)))

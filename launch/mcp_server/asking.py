@@ -11,7 +11,7 @@ from rich.console import Console
 from toolwright.launch.approval import AskUser
 from toolwright.launch.errors import UserError
 from toolwright.launch.live import Live
-from toolwright.llm_planner.gate import Call, Decision
+from toolwright.llm_planner.run.gate import Call, Decision
 
 WAKE = 0.1  # s
 

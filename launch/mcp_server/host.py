@@ -12,9 +12,9 @@ from typing import Any
 from toolwright.hardware.safety import EmergencyStopped
 from toolwright.launch.live import Live
 from toolwright.launch.plain_text import clean
-from toolwright.llm_planner.gate import Approve, Call, CallRefused, Gate
-from toolwright.llm_planner.registry import Registry
-from toolwright.llm_planner.rehearsal import CopyWorld, rehearse
+from toolwright.llm_planner.run.gate import Approve, Call, CallRefused, Gate
+from toolwright.llm_planner.run.rehearsal import CopyWorld, rehearse
+from toolwright.llm_planner.skills.registry import Registry
 from toolwright.perception.scene import Scene
 from toolwright.policies.outcome import Outcome
 

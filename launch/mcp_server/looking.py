@@ -18,7 +18,7 @@ from toolwright.hardware.robot import F64
 from toolwright.launch.eyes import VIEWS, Eyes
 from toolwright.launch.mcp_server.host import Host
 from toolwright.launch.plain_text import clean
-from toolwright.llm_planner.record import SceneSummary
+from toolwright.llm_planner.run.record import SceneSummary
 from toolwright.perception.camera import deproject, transform
 from toolwright.perception.scene import Scene, SceneObject
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import mcp_types as types
 
-from toolwright.llm_planner.registry import Parameter, Registry, Skill
+from toolwright.llm_planner.skills.registry import Parameter, Registry, Skill
 
 _JSON = {"str": "string", "float": "number", "int": "integer", "bool": "boolean"}
 OUTCOME: dict[str, Any] = {

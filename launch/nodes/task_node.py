@@ -19,8 +19,8 @@ from toolwright.hardware.ros.node import Diagnostics, ParameterError, declare, p
 from toolwright.hardware.ros.robot import Patience, RosRobot
 
 if TYPE_CHECKING:
-    from toolwright.llm_planner.events import Event
-    from toolwright.llm_planner.record import RunRecord
+    from toolwright.llm_planner.run.events import Event
+    from toolwright.llm_planner.run.record import RunRecord
 
 
 @dataclass(frozen=True)
@@ -115,8 +115,8 @@ class TaskNode:
             self._say(state, sentence, reason)
 
     def _do(self, sentence: str) -> RunRecord:
-        from toolwright.llm_planner.executor import run_sentence
-        from toolwright.llm_planner.offline import OfflineModel
+        from toolwright.llm_planner.offline.offline_model import OfflineModel
+        from toolwright.llm_planner.run.executor import run_sentence
 
         self.robot.connect()
         self.perception.connect()
@@ -127,7 +127,7 @@ class TaskNode:
         )
 
     def _make_actions(self) -> Any:
-        from toolwright.policies.tool_use import ToolUse
+        from toolwright.policies.tool.tool_use import ToolUse
         from toolwright.policies.world import nearest
         from toolwright.sim import grasp_bank
 
@@ -142,7 +142,7 @@ class TaskNode:
         return actions
 
     def _report(self, event: Event) -> None:
-        from toolwright.llm_planner.events import RoleDone, SkillEnded, SkillStarted
+        from toolwright.llm_planner.run.events import RoleDone, SkillEnded, SkillStarted
 
         if isinstance(event, RoleDone):
             self._event(f"{event.role}: done in {event.seconds:.2f} s")

@@ -26,8 +26,9 @@ from toolwright.launch.tui import says
 from toolwright.launch.tui.history import History
 from toolwright.launch.tui.panes import Picture, Sentence, Steps, Talk
 from toolwright.launch.tui.runner import AS_USUAL, Answer, Approval, Asking, Ended, Message, Runner
-from toolwright.llm_planner import checker
-from toolwright.llm_planner.events import (
+from toolwright.llm_planner.roles import Analysis, Calculation, Model, Plan
+from toolwright.llm_planner.run import checker
+from toolwright.llm_planner.run.events import (
     CodeChecked,
     Finished,
     Rehearsed,
@@ -37,11 +38,10 @@ from toolwright.llm_planner.events import (
     SkillEnded,
     SkillStarted,
 )
-from toolwright.llm_planner.executor import Options
-from toolwright.llm_planner.record import RunRecord
-from toolwright.llm_planner.registry import Registry
-from toolwright.llm_planner.roles import Analysis, Calculation, Model, Plan
-from toolwright.llm_planner.skills import SKILLS
+from toolwright.llm_planner.run.executor import Options
+from toolwright.llm_planner.run.record import RunRecord
+from toolwright.llm_planner.skills.registry import Registry
+from toolwright.llm_planner.skills.tool_skills import SKILLS
 
 if TYPE_CHECKING:
     from toolwright.launch.eyes import Shot
@@ -141,7 +141,7 @@ class Console(App[None]):
         self.eyes.close()
 
     def _greet(self) -> None:
-        from toolwright.llm_planner.record import SceneSummary
+        from toolwright.llm_planner.run.record import SceneSummary
 
         seen = SceneSummary.of(self.live.perception.look())
         self.talk.say("scene", says.scene(seen))

@@ -26,7 +26,7 @@ from toolwright.launch.tui.history import History
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from toolwright.llm_planner.rehearsal import Rehearsal
+    from toolwright.llm_planner.run.rehearsal import Rehearsal
 
 Mark = tuple[float, float, str, str]
 _GROUND = "#262626"

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
 from toolwright.launch.live import Live
-from toolwright.llm_planner.events import Event, Finished
-from toolwright.llm_planner.executor import Options, run_sentence
-from toolwright.llm_planner.gate import Call, Decision
-from toolwright.llm_planner.record import RunRecord
-from toolwright.llm_planner.registry import Registry
 from toolwright.llm_planner.roles import Analysis, Calculation, Model, Plan, Repair, SkillCode
-from toolwright.llm_planner.skills import SKILLS
+from toolwright.llm_planner.run.events import Event, Finished
+from toolwright.llm_planner.run.executor import Options, run_sentence
+from toolwright.llm_planner.run.gate import Call, Decision
+from toolwright.llm_planner.run.record import RunRecord
+from toolwright.llm_planner.skills.registry import Registry
+from toolwright.llm_planner.skills.tool_skills import SKILLS
 from toolwright.llm_planner.usage import Usage
 from toolwright.perception.scene import Scene
 

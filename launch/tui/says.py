@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from rich.text import Text
 
 from toolwright.launch.plain_text import clean
-from toolwright.llm_planner.record import RunRecord, SceneSummary, SkillRecord
 from toolwright.llm_planner.roles import Analysis, Calculation, Plan, Repair
+from toolwright.llm_planner.run.record import RunRecord, SceneSummary, SkillRecord
 
 Line = tuple[str, Text]  # who says it, and what
 GOOD, BAD, CARE, ROLE, FAINT = "#87d787", "#ff8787", "#d7af5f", "#87afd7", "dim"

@@ -17,8 +17,8 @@ from rich.console import Console
 from toolwright.launch import carrying, cli
 from toolwright.launch.approval import AskUser, edits
 from toolwright.launch.session import open_session
-from toolwright.llm_planner.gate import Call
-from toolwright.llm_planner.skills import SKILLS
+from toolwright.llm_planner.run.gate import Call
+from toolwright.llm_planner.skills.tool_skills import SKILLS
 from toolwright.policies.twin import TwinError
 
 SENTENCE = "put the bead into the cup"

@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from toolwright.launch import checks
-from toolwright.llm_planner.fake_server import FakeModelServer, Reply
+from toolwright.llm_planner.language.fake_server import FakeModelServer, Reply
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from toolwright.launch.tui.app import Console
 from toolwright.launch.tui.history import KEPT, History
 from toolwright.launch.tui.panes import Picture, Talk
 from toolwright.launch.tui.runner import Approval
-from toolwright.llm_planner.offline import OfflineModel
+from toolwright.llm_planner.offline.offline_model import OfflineModel
 from toolwright.llm_planner.roles import Model
 
 PATIENCE = 120.0  # s: a machine may be busy with other things

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from toolwright.launch import results
 from toolwright.launch.results import AnyResult, DoResult, EvalResult, ListResult
-from toolwright.llm_planner.record import RunRecord
+from toolwright.llm_planner.run.record import RunRecord
 
 RATES = {"task": "pick", "n": 200, "successes": 180, "success_rate": 0.9, "interval_95": (0.85, 0.93), "failures": []}
 

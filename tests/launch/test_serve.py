@@ -39,9 +39,9 @@ from toolwright.launch.mcp_server.asking import TerminalApproval
 from toolwright.launch.mcp_server.host import Host
 from toolwright.launch.mcp_server.server import build
 from toolwright.launch.session import open_session
-from toolwright.llm_planner.gate import Call, Decision
-from toolwright.llm_planner.rehearsal import model_copy
-from toolwright.llm_planner.skills import SKILLS
+from toolwright.llm_planner.run.gate import Call, Decision
+from toolwright.llm_planner.run.rehearsal import model_copy
+from toolwright.llm_planner.skills.tool_skills import SKILLS
 
 TOOLWRIGHT = str(Path(sys.executable).with_name("toolwright"))
 SERVE = ["serve", "--scene", "bead", "--seed", "0", "--controller", "closed_form"]
@@ -106,7 +106,7 @@ def test_skills_are_tools_by_their_names_with_schemas_from_the_registry(host, mo
 
 
 def test_every_argument_of_every_skill_is_explained():
-    from toolwright.llm_planner.hand_skills import HAND_SKILLS
+    from toolwright.llm_planner.skills.hand_skills import HAND_SKILLS
 
     for registry in (SKILLS, HAND_SKILLS):
         for tool in skill_tools.tools(registry):

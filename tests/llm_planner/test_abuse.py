@@ -16,13 +16,13 @@ from rich.console import Console
 from ruamel.yaml import YAML
 
 from toolwright.launch.errors import UserError
-from toolwright.llm_planner import checker, events, sandbox
-from toolwright.llm_planner.console import ConsolePrinter
-from toolwright.llm_planner.executor import Options, run_sentence
-from toolwright.llm_planner.gate import MAX_CALLS
-from toolwright.llm_planner.offline import OfflineModel
+from toolwright.llm_planner.knowledge.skill_models import MEASURED
+from toolwright.llm_planner.offline.offline_model import OfflineModel
 from toolwright.llm_planner.roles import SkillCode
-from toolwright.llm_planner.skill_models import MEASURED
+from toolwright.llm_planner.run import checker, events, sandbox
+from toolwright.llm_planner.run.console import ConsolePrinter
+from toolwright.llm_planner.run.executor import Options, run_sentence
+from toolwright.llm_planner.run.gate import MAX_CALLS
 from toolwright.policies.world import simulate
 from toolwright.sim.scene import SceneError, build, load_scene, sample
 

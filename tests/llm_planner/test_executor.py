@@ -10,12 +10,12 @@ import sys
 import pytest
 from rich.console import Console
 
-from toolwright.llm_planner import events
-from toolwright.llm_planner.console import ConsolePrinter
-from toolwright.llm_planner.executor import Options, run_sentence
-from toolwright.llm_planner.offline import OfflineModel
-from toolwright.llm_planner.record import RunRecord
+from toolwright.llm_planner.offline.offline_model import OfflineModel
 from toolwright.llm_planner.roles import ROLES, RoleError, SkillCode
+from toolwright.llm_planner.run import events
+from toolwright.llm_planner.run.console import ConsolePrinter
+from toolwright.llm_planner.run.executor import Options, run_sentence
+from toolwright.llm_planner.run.record import RunRecord
 from toolwright.policies.outcome import Outcome
 
 SENTENCE = "pick up the bead with the tweezers and drop it in the cup"
@@ -211,7 +211,8 @@ def test_the_console_shows_names_as_they_are(make_world, crafted):
 
 def test_importing_the_planner_pulls_in_no_simulation_and_no_torch():
     code = (
-        "import sys, toolwright.llm_planner.executor, toolwright.llm_planner.offline, toolwright.llm_planner.console\n"
+        "import sys, toolwright.llm_planner.run.executor, toolwright.llm_planner.offline.offline_model"
+        ", toolwright.llm_planner.run.console\n"
         "heavy = ('mujoco', 'torch', 'toolwright.sim', 'rich', 'open3d', 'rclpy', 'gymnasium')\n"
         "print([name for name in heavy if name in sys.modules])"
     )
@@ -221,7 +222,7 @@ def test_importing_the_planner_pulls_in_no_simulation_and_no_torch():
 
 _INTERRUPTED = """
 import os, signal, sys
-from toolwright.llm_planner import sandbox
+from toolwright.llm_planner.run import sandbox
 from toolwright.policies.outcome import Outcome
 def skill(name, args, kwargs):
     os.killpg(0, signal.SIGINT)  # what a terminal does on Ctrl-C: the sandbox's worker gets it too

@@ -9,13 +9,13 @@ from typing import Annotated
 
 import pytest
 
-from toolwright.llm_planner import bench
-from toolwright.llm_planner.actions import Actions
-from toolwright.llm_planner.executor import Options, run_sentence
-from toolwright.llm_planner.gate import CallRefused, Decision, Gate
-from toolwright.llm_planner.offline import OfflineModel
-from toolwright.llm_planner.registry import Quantity, Registry
-from toolwright.llm_planner.skills import SKILLS
+from toolwright.llm_planner.offline.offline_model import OfflineModel
+from toolwright.llm_planner.run import bench
+from toolwright.llm_planner.run.executor import Options, run_sentence
+from toolwright.llm_planner.run.gate import CallRefused, Decision, Gate
+from toolwright.llm_planner.skills.actions import Actions
+from toolwright.llm_planner.skills.registry import Quantity, Registry
+from toolwright.llm_planner.skills.tool_skills import SKILLS
 from toolwright.policies.outcome import Outcome
 
 Speed = Annotated[float, Quantity("m/s", -9.0, 9.0)]

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from toolwright.llm_planner.offline import OfflineModel
+from toolwright.llm_planner.offline.offline_model import OfflineModel
 from toolwright.llm_planner.roles import Plan
 from toolwright.perception.scene import Box, ObjectPart, Scene, SceneObject
 

@@ -15,19 +15,19 @@ from rich.console import Console
 pytest.importorskip("pydantic_ai", reason="the extra 'llm' is not installed")
 
 from toolwright.launch import models as launch_models
-from toolwright.llm_planner import checker
-from toolwright.llm_planner.console import ConsolePrinter
-from toolwright.llm_planner.executor import Options, run_sentence
-from toolwright.llm_planner.fake_server import FakeModelServer, Reply
-from toolwright.llm_planner.hand_skills import HAND_SKILLS
-from toolwright.llm_planner.language_model import LanguageModel
-from toolwright.llm_planner.model_cache import NoCache
-from toolwright.llm_planner.model_client import Client, Limits
-from toolwright.llm_planner.model_endpoint import connect, named, parse
+from toolwright.llm_planner.language.fake_server import FakeModelServer, Reply
+from toolwright.llm_planner.language.language_model import LanguageModel
+from toolwright.llm_planner.language.model_cache import NoCache
+from toolwright.llm_planner.language.model_client import Client, Limits
+from toolwright.llm_planner.language.model_endpoint import connect, named, parse
 from toolwright.llm_planner.models import PIPELINES, ModelChoice, opened
-from toolwright.llm_planner.record import RunRecord
 from toolwright.llm_planner.roles import RoleError
-from toolwright.llm_planner.skills import SKILLS
+from toolwright.llm_planner.run import checker
+from toolwright.llm_planner.run.console import ConsolePrinter
+from toolwright.llm_planner.run.executor import Options, run_sentence
+from toolwright.llm_planner.run.record import RunRecord
+from toolwright.llm_planner.skills.hand_skills import HAND_SKILLS
+from toolwright.llm_planner.skills.tool_skills import SKILLS
 from toolwright.perception.scene import SceneObject
 from toolwright.policies.outcome import Outcome
 
@@ -119,7 +119,7 @@ def test_skills_are_described_by_their_signatures_and_docstrings_alone(world, be
 
 def test_prompts_hold_no_solution():
     """They call no skill, and name no thing of the scenes that are shipped for evaluation."""
-    texts = {item.name: item.read_text() for item in (files("toolwright.llm_planner") / "prompts").iterdir()}
+    texts = {item.name: item.read_text() for item in (files("toolwright.llm_planner.language") / "prompts").iterdir()}
     assert len(texts) >= 5
     for name, text in texts.items():
         assert len(text) < 1500, f"{name} is long"

@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from toolwright.llm_planner.executor import run_sentence
-from toolwright.llm_planner.fake_server import FakeModelServer, Reply
-from toolwright.llm_planner.model_cache import Cache, ModelError, Replay, Stored, default_folder, key_of
+from toolwright.llm_planner.language.fake_server import FakeModelServer, Reply
+from toolwright.llm_planner.language.model_cache import Cache, ModelError, Replay, Stored, default_folder, key_of
 from toolwright.llm_planner.models import ModelChoice, opened
-from toolwright.llm_planner.record import RunRecord
+from toolwright.llm_planner.run.executor import run_sentence
+from toolwright.llm_planner.run.record import RunRecord
 from toolwright.llm_planner.usage import Exchange
 
 SENTENCE = "put the bead into the cup"

@@ -15,12 +15,12 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from toolwright.llm_planner.answers import Answer
-from toolwright.llm_planner.executor import run_sentence
-from toolwright.llm_planner.language_model import LanguageModel
-from toolwright.llm_planner.model_cache import ModelError, NoCache
-from toolwright.llm_planner.model_client import Client, Limits
-from toolwright.llm_planner.model_endpoint import connect, context_size, count_tokens, named, parse
+from toolwright.llm_planner.language.answers import Answer
+from toolwright.llm_planner.language.language_model import LanguageModel
+from toolwright.llm_planner.language.model_cache import ModelError, NoCache
+from toolwright.llm_planner.language.model_client import Client, Limits
+from toolwright.llm_planner.language.model_endpoint import connect, context_size, count_tokens, named, parse
+from toolwright.llm_planner.run.executor import run_sentence
 
 SERVER = os.environ.get("TOOLWRIGHT_LLAMA_SERVER", "")
 CONTEXT = 8192

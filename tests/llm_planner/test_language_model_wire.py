@@ -17,15 +17,15 @@ import pytest
 
 pytest.importorskip("pydantic_ai", reason="the extra 'llm' is not installed")
 
-from toolwright.llm_planner import fake_server, model_client, model_endpoint
-from toolwright.llm_planner.answers import CoderAnswer
-from toolwright.llm_planner.executor import run_sentence
-from toolwright.llm_planner.fake_server import FakeModelServer, Reply
-from toolwright.llm_planner.language_model import LanguageModel
-from toolwright.llm_planner.model_cache import Cache, ModelError, NoCache
-from toolwright.llm_planner.model_client import Client, Limits
-from toolwright.llm_planner.model_endpoint import connect, key_for, named, parse
+from toolwright.llm_planner.language import fake_server, model_client, model_endpoint
+from toolwright.llm_planner.language.answers import CoderAnswer
+from toolwright.llm_planner.language.fake_server import FakeModelServer, Reply
+from toolwright.llm_planner.language.language_model import LanguageModel
+from toolwright.llm_planner.language.model_cache import Cache, ModelError, NoCache
+from toolwright.llm_planner.language.model_client import Client, Limits
+from toolwright.llm_planner.language.model_endpoint import connect, key_for, named, parse
 from toolwright.llm_planner.models import ModelChoice, opened
+from toolwright.llm_planner.run.executor import run_sentence
 
 SENTENCE = "put the bead into the cup"
 # Long enough for a busy machine: only what stays silent on purpose reaches it.
@@ -341,7 +341,8 @@ def test_ctrl_c_ends_the_waiting_and_the_run_says_so(tmp_path):
     script.write_text(
         textwrap.dedent("""
         import signal, threading
-        from toolwright.llm_planner import fake_server, language_model, model_cache, model_client, model_endpoint
+        from toolwright.llm_planner.language import fake_server, language_model, model_cache
+        from toolwright.llm_planner.language import model_client, model_endpoint
 
         with fake_server.FakeModelServer(fake_server.Reply("{}", silence=60.0)) as server:
             endpoint = model_endpoint.parse(f"{server.url}#tiny")
@@ -353,7 +354,7 @@ def test_ctrl_c_ends_the_waiting_and_the_run_says_so(tmp_path):
                 print("waiting", flush=True)
             signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have switched it off
             threading.Thread(target=tell, daemon=True).start()
-            from toolwright.llm_planner.answers import CoderAnswer
+            from toolwright.llm_planner.language.answers import CoderAnswer
             try:
                 client.ask("coder", "", "", CoderAnswer, lambda it: it)
             except KeyboardInterrupt:

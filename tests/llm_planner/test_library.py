@@ -7,13 +7,14 @@ import json
 
 import pytest
 
-from toolwright.llm_planner import checker, library
-from toolwright.llm_planner.executor import Options, run_sentence
-from toolwright.llm_planner.library import LibraryError
-from toolwright.llm_planner.offline import OfflineModel
-from toolwright.llm_planner.record import RunRecord
+from toolwright.llm_planner.offline.offline_model import OfflineModel
 from toolwright.llm_planner.roles import SkillCode
-from toolwright.llm_planner.skills import SKILLS
+from toolwright.llm_planner.run import checker
+from toolwright.llm_planner.run.executor import Options, run_sentence
+from toolwright.llm_planner.run.record import RunRecord
+from toolwright.llm_planner.skills import library
+from toolwright.llm_planner.skills.library import LibraryError
+from toolwright.llm_planner.skills.tool_skills import SKILLS
 
 SENTENCE = "pick up the bead with the tweezers and drop it in the cup"
 

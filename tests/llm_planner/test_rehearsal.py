@@ -9,20 +9,20 @@ import numpy as np
 import pytest
 
 from toolwright.hardware.joints import FR3, FR3_HOME
-from toolwright.llm_planner import sandbox, vec
-from toolwright.llm_planner.checker import check
-from toolwright.llm_planner.executor import Options, run_sentence
-from toolwright.llm_planner.hand_copy import in_hand, model_world
-from toolwright.llm_planner.hand_skills import skills_for
-from toolwright.llm_planner.offline import OfflineModel
-from toolwright.llm_planner.registry import Registry
-from toolwright.llm_planner.rehearsal import WorldCopy, model_copy, rehearse
+from toolwright.llm_planner.knowledge.hand_copy import in_hand, model_world
+from toolwright.llm_planner.knowledge.skill_models import ModelWorld
+from toolwright.llm_planner.offline.offline_model import OfflineModel
 from toolwright.llm_planner.roles import SkillCode
-from toolwright.llm_planner.skill_models import ModelWorld
-from toolwright.llm_planner.skills import SKILLS
-from toolwright.llm_planner.verdict import Goal, goals
+from toolwright.llm_planner.run import sandbox, vec
+from toolwright.llm_planner.run.checker import check
+from toolwright.llm_planner.run.executor import Options, run_sentence
+from toolwright.llm_planner.run.rehearsal import WorldCopy, model_copy, rehearse
+from toolwright.llm_planner.run.verdict import Goal, goals
+from toolwright.llm_planner.skills.hand_skills import skills_for
+from toolwright.llm_planner.skills.registry import Registry
+from toolwright.llm_planner.skills.tool_skills import SKILLS
 from toolwright.policies.outcome import Outcome
-from toolwright.policies.reach import ArmReach
+from toolwright.policies.tool.reach import ArmReach
 from toolwright.policies.twin import TwinError, twin
 from toolwright.policies.world import simulate
 from toolwright.sim.scene import load_scene, sample

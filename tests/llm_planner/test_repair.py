@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from toolwright.llm_planner import events
-from toolwright.llm_planner.console import ConsolePrinter
-from toolwright.llm_planner.diagnosis import diagnose
-from toolwright.llm_planner.executor import Options, run_sentence
-from toolwright.llm_planner.gate import Gate
-from toolwright.llm_planner.hand_copy import model_world
-from toolwright.llm_planner.offline import OfflineModel
-from toolwright.llm_planner.record import RunRecord
+from toolwright.llm_planner.knowledge.hand_copy import model_world
+from toolwright.llm_planner.offline.offline_model import OfflineModel
 from toolwright.llm_planner.roles import Plan, Refusal, Repair, RoleError, SkillCode
-from toolwright.llm_planner.skills import SKILLS
+from toolwright.llm_planner.run import events
+from toolwright.llm_planner.run.console import ConsolePrinter
+from toolwright.llm_planner.run.diagnosis import diagnose
+from toolwright.llm_planner.run.executor import Options, run_sentence
+from toolwright.llm_planner.run.gate import Gate
+from toolwright.llm_planner.run.record import RunRecord
+from toolwright.llm_planner.skills.tool_skills import SKILLS
 from toolwright.policies.outcome import Outcome
 from toolwright.policies.world import simulate
 from toolwright.sim.scene import load_scene, sample
@@ -210,7 +210,7 @@ def test_a_model_that_knows_no_other_way_ends_the_run(world, answer):
 
 
 def test_the_budget_of_calls_is_that_of_the_whole_run(world, monkeypatch):
-    monkeypatch.setattr("toolwright.llm_planner.gate.MAX_CALLS", 3)
+    monkeypatch.setattr("toolwright.llm_planner.run.gate.MAX_CALLS", 3)
     monkeypatch.setattr(Gate.__init__, "__defaults__", (3, None))
     _stumbles(world, "pick", 9, "slipped")
     record = _run(world, repairs=9)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from toolwright.llm_planner import sandbox
-from toolwright.llm_planner.checker import MAX_LENGTH, check
-from toolwright.llm_planner.gate import CallRefused
-from toolwright.llm_planner.skills import SKILLS
+from toolwright.llm_planner.run import sandbox
+from toolwright.llm_planner.run.checker import MAX_LENGTH, check
+from toolwright.llm_planner.run.gate import CallRefused
+from toolwright.llm_planner.skills.tool_skills import SKILLS
 from toolwright.policies.outcome import Outcome
 
 PICK = 'pick("bead", opening=0.016, grip=0.006, lift=0.1)'

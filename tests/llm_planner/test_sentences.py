@@ -9,7 +9,7 @@ from time import perf_counter
 import numpy as np
 import pytest
 
-from toolwright.llm_planner.offline import OfflineModel
+from toolwright.llm_planner.offline.offline_model import OfflineModel
 
 PICK = 'pick("bead", opening=0.016, grip=0.006, lift=0.1)'
 DROP = 'drop_in("bead", container="cup", height=0.02)'

@@ -6,9 +6,9 @@ import ast
 
 import pytest
 
-from toolwright.llm_planner.actions import Actions
-from toolwright.llm_planner.registry import Registry, SkillError
-from toolwright.llm_planner.skills import SKILLS, Height, Name
+from toolwright.llm_planner.skills.actions import Actions
+from toolwright.llm_planner.skills.registry import Registry, SkillError
+from toolwright.llm_planner.skills.tool_skills import SKILLS, Height, Name
 from toolwright.policies.outcome import Outcome
 
 

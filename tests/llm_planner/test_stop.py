@@ -11,8 +11,8 @@ import pytest
 
 from toolwright.hardware.joints import FR3
 from toolwright.hardware.robot import JointTarget
-from toolwright.llm_planner.executor import Options, run_sentence
-from toolwright.llm_planner.offline import OfflineModel
+from toolwright.llm_planner.offline.offline_model import OfflineModel
+from toolwright.llm_planner.run.executor import Options, run_sentence
 from toolwright.policies.world import simulate
 from toolwright.sim.scene import load_scene, sample
 

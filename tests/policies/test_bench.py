@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from toolwright.policies import bench
+from toolwright.policies.evaluation import bench
 from toolwright.sim.batch_env import BatchEnv
 from toolwright.sim.grasp_bank import GraspBank, load
 from toolwright.sim.tasks import held_tool

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from toolwright.policies import checkpoint
-from toolwright.policies.checkpoint import BEFORE, NEWEST, CheckpointError
+from toolwright.policies.training import checkpoint
+from toolwright.policies.training.checkpoint import BEFORE, NEWEST, CheckpointError
 
 
 def _saved(folder: Path, count: int) -> None:
@@ -98,7 +98,7 @@ def test_a_folder_without_a_checkpoint_is_an_error_that_names_it(tmp_path: Path)
 SAVER = """
 import os, sys
 from pathlib import Path
-from toolwright.policies import checkpoint
+from toolwright.policies.training import checkpoint
 
 blob = os.urandom(4_000_000)
 for i in range(int(sys.argv[2]), 10**6):

@@ -9,7 +9,7 @@ import pytest
 
 from toolwright.hardware import held_tool as interfaces
 from toolwright.hardware.held_tool import ACTIONS, LearnedInterface
-from toolwright.policies.evaluate_held_tool import (
+from toolwright.policies.evaluation.held_tool import (
     EVALUATION,
     SELECTION,
     TARGETS,
@@ -21,7 +21,7 @@ from toolwright.policies.evaluate_held_tool import (
     learned,
     rng_for,
 )
-from toolwright.policies.report import EvalReport, Group
+from toolwright.policies.evaluation.report import EvalReport, Group
 from toolwright.policies.weights import Actor
 from toolwright.sim.grasp_bank import GraspBank, load
 from toolwright.sim.tasks import held_tool

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from toolwright.policies.bar_geometry import bar_of
-from toolwright.policies.scene_goals import draw, missed, tasks, truth
+from toolwright.policies.evaluation.scene_goals import draw, missed, tasks, truth
+from toolwright.policies.hand.bar_geometry import bar_of
 from toolwright.policies.world import SimulatedWorld
 
 SEED = 11

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from toolwright.policies import reorient_data
-from toolwright.policies.evaluate_reorient import judge, planned
-from toolwright.policies.reorient_data import DataConfig
+from toolwright.policies.evaluation.reorient import judge, planned
 from toolwright.policies.reorient_planner import Planner, PlannerConfig
+from toolwright.policies.training import reorient_data
+from toolwright.policies.training.reorient_data import DataConfig
 from toolwright.sim.tasks.reorient import ReorientConfig, ReorientTask
 
 Control = Callable[[ReorientTask], Callable[[ReorientTask, np.ndarray], np.ndarray]]
@@ -79,9 +79,9 @@ def test_labels_are_made_once_and_the_same_in_one_run_or_in_two(tmp_path: Path) 
 
 
 def test_a_clone_predicts_labels_that_can_be_predicted_and_not_noise(tmp_path: Path) -> None:
-    from toolwright.policies import clone
-    from toolwright.policies.config import PPOConfig, TrainConfig
-    from toolwright.policies.train import Training
+    from toolwright.policies.training import clone
+    from toolwright.policies.training.config import PPOConfig, TrainConfig
+    from toolwright.policies.training.train import Training
 
     config = TrainConfig(
         task=ReorientConfig(shapes="cube"), ppo=PPOConfig(rollout=4, batch=8, layers=(32, 16)), envs=2, threads=1

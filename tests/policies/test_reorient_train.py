@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from toolwright.policies import checkpoint, weights
-from toolwright.policies.config import PPOConfig, TrainConfig, compose
-from toolwright.policies.evaluate_reorient import evaluate
+from toolwright.policies import weights
+from toolwright.policies.evaluation.reorient import evaluate
 from toolwright.policies.reorient_planner import PlannerConfig
-from toolwright.policies.subjects import subject
-from toolwright.policies.train import Training
+from toolwright.policies.training import checkpoint
+from toolwright.policies.training.config import PPOConfig, TrainConfig, compose
+from toolwright.policies.training.subjects import subject
+from toolwright.policies.training.train import Training
 from toolwright.sim.tasks.reorient import ReorientConfig
 
 ROLLOUT = 4 * 8

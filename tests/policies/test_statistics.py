@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from toolwright.policies.statistics import wilson
+from toolwright.policies.evaluation.statistics import wilson
 
 
 # Wilson score intervals without continuity correction; the first is in Newcombe (1998), table I.

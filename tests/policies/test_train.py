@@ -21,10 +21,11 @@ import torch
 
 from toolwright.hardware.held_tool import WORKING, LearnedInterface
 from toolwright.hardware.joints import LEAP
-from toolwright.policies import callbacks, checkpoint, curve, train, weights
-from toolwright.policies.checkpoint import CheckpointError
-from toolwright.policies.config import CONFIGS, ConfigError, PPOConfig, TrainConfig, compose
-from toolwright.policies.train import TrainError, Training
+from toolwright.policies import weights
+from toolwright.policies.training import callbacks, checkpoint, curve, train
+from toolwright.policies.training.checkpoint import CheckpointError
+from toolwright.policies.training.config import CONFIGS, ConfigError, PPOConfig, TrainConfig, compose
+from toolwright.policies.training.train import TrainError, Training
 from toolwright.policies.weights import Actor, WeightsError
 from toolwright.sim.grasp_bank import GraspBank, load
 from toolwright.sim.tasks import held_tool
@@ -184,7 +185,7 @@ import time
 
 import numpy as np
 
-from toolwright.policies import checkpoint, train
+from toolwright.policies.training import checkpoint, train
 from toolwright.sim import grasp_bank
 from toolwright.sim.tasks import held_tool
 

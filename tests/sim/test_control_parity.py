@@ -12,7 +12,7 @@ import pytest
 from toolwright.hardware.held_tool import ACTIONS, LearnedInterface
 from toolwright.hardware.joints import LEAP
 from toolwright.hardware.robot import F64, JointTarget
-from toolwright.policies.evaluate_held_tool import Control, closed_form, learned
+from toolwright.policies.evaluation.held_tool import Control, closed_form, learned
 from toolwright.policies.low_level import HandPolicy
 from toolwright.policies.weights import Actor
 from toolwright.sim.grasp import hand_and_tool

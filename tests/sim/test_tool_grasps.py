@@ -6,7 +6,7 @@ import mujoco
 import numpy as np
 import pytest
 
-from toolwright.policies.evaluate_held_tool import closed_form, judge, rng_for
+from toolwright.policies.evaluation.held_tool import closed_form, judge, rng_for
 from toolwright.sim import grasp, grasp_bank
 from toolwright.sim.grasp_bank import GraspBank
 from toolwright.sim.models.physics import CONTROL_PERIOD

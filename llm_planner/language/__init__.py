@@ -1,0 +1,1 @@
+"""Language models in the four roles: endpoints, typed answers, retries, cache."""

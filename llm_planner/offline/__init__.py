@@ -1,0 +1,1 @@
+"""The offline model: grammar and geometric search in the four roles."""

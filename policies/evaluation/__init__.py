@@ -1,0 +1,1 @@
+"""Evaluations: counted episodes on seeds that training never saw, and their reports."""

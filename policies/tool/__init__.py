@@ -1,0 +1,1 @@
+"""The upper level with an articulated tool in the hand: pick, place and drop with its tips."""

@@ -1,0 +1,1 @@
+"""Training: resumable, with curves, checkpoints and weights that know where they come from."""

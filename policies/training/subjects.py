@@ -1,0 +1,111 @@
+"""What a training needs to know of its task: how to make it, judge it and film it. A configuration's class names it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from toolwright.policies.weights import Actor
+from toolwright.sim.batch_env import Task
+from toolwright.sim.tasks.held_tool import HeldToolConfig
+from toolwright.sim.tasks.reorient import ReorientConfig
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Shares of an evaluation's episodes."""
+
+    success: float
+    dropped: float
+
+
+class Subject(Protocol):
+    """One kind of task. `like` is an existing task whose loaded data may be shared."""
+
+    scales: dict[str, float]  # of the network's goal inputs, see GoalExtractor
+
+    def make(self, config: Any, n: int, rng: np.random.Generator, threads: int, like: Any = None) -> Task: ...
+    def judge(self, task: Any, actor: Actor) -> Judgement: ...
+    def film(self, config: Any, like: Any, actor: Actor, path: Path) -> None: ...
+    def card(self, config: Any) -> dict[str, Any]: ...
+
+
+class HeldToolSubject:
+    """A tool in the hand, brought to an opening."""
+
+    scales = {"goal_scale": 50.0, "error_scale": 200.0}
+
+    def make(self, config: HeldToolConfig, n: int, rng: np.random.Generator, threads: int, like: Any = None) -> Task:
+        from toolwright.sim.tasks.held_tool import HeldToolTask
+
+        return HeldToolTask(config, n, rng, threads, like.bank if like is not None else None)
+
+    def judge(self, task: Any, actor: Actor) -> Judgement:
+        from toolwright.policies.evaluation.held_tool import judge, learned
+
+        judged = judge(task, learned(actor))
+        return Judgement(float(judged.success.mean()), float(judged.dropped.mean()))
+
+    def film(self, config: HeldToolConfig, like: Any, actor: Actor, path: Path) -> None:
+        from toolwright.policies.training.film import film_episode
+
+        film_episode(config, like.bank, actor, path)
+
+    def card(self, config: HeldToolConfig) -> dict[str, Any]:
+        from toolwright.hardware.held_tool import WORKING
+        from toolwright.hardware.joints import LEAP
+
+        return {
+            "policy": "held_tool",
+            "tool": config.tool,
+            "observation": "see LearnedInterface.observe in hardware/held_tool.py",
+            "action": "see LearnedInterface.target in hardware/held_tool.py",
+            "working_joints": [LEAP.names[i] for i in WORKING],
+        }
+
+
+class ReorientSubject:
+    """An object turned in the hand. Judged as the curriculum stands: the best of a training is that of its hardest."""
+
+    scales = {"goal_scale": 0.0, "error_scale": 0.0}  # orientations stand in the observation, without two signs
+
+    def make(self, config: ReorientConfig, n: int, rng: np.random.Generator, threads: int, like: Any = None) -> Task:
+        from toolwright.sim.tasks.reorient import ReorientTask
+
+        task = ReorientTask(config, n, rng, threads)
+        if like is not None:  # to be judged over the whole range, wherever its curriculum stands
+            task.reach[:], task.cone[:], task.frozen = config.far, config.palm[1], True
+        return task
+
+    def judge(self, task: Any, actor: Actor) -> Judgement:
+        from toolwright.policies.evaluation.reorient import judge, learned
+
+        judged = judge(task, learned(actor))
+        return Judgement(float(judged.success.mean()), float(np.isfinite(judged.dropped).mean()))
+
+    def film(self, config: ReorientConfig, like: Any, actor: Actor, path: Path) -> None:
+        from toolwright.policies.evaluation.reorient import film, learned
+
+        film(replace(config), learned(actor), path)
+
+    def card(self, config: ReorientConfig) -> dict[str, Any]:
+        return {
+            "policy": "reorient",
+            "observation": "privileged, see ReorientTask.observe in sim/tasks/reorient.py",
+            "action": "see ReorientInterface.target in hardware/reorient.py",
+        }
+
+
+_SUBJECTS: dict[type, Subject] = {HeldToolConfig: HeldToolSubject(), ReorientConfig: ReorientSubject()}
+
+
+def subject(config: Any) -> Subject:
+    """The subject of a task's configuration.
+
+    Raises:
+        KeyError: a class that none is written for.
+    """
+    return _SUBJECTS[type(config)]
