@@ -16,6 +16,7 @@ COMMANDS = (
     "console",
     "serve",
     "train",
+    "transfer",
     "eval",
     "bench",
     "grasp",

@@ -119,6 +119,17 @@ class TrainResult(Result):
     folder: str = Field(description="with checkpoints, TensorBoard files and videos")
 
 
+class TransferResult(Result):
+    """`toolwright transfer`: environment steps until a tool is learned, after the other tools and from nothing."""
+
+    command: Literal["transfer"] = "transfer"
+    tool: str
+    seeds: int
+    steps: dict[str, float] = Field(description="to 90 % of what learning from nothing gains in return; inf: never")
+    ratio: float = Field(description="how many times fewer steps the shared policy needs")
+    folder: str = Field(description="with curves.csv and curves.png")
+
+
 class GraspResult(Result):
     """`toolwright grasp`: grasps found for a family of tools."""
 
@@ -298,6 +309,7 @@ AnyResult = (
     | EvalResult
     | BenchResult
     | TrainResult
+    | TransferResult
     | GraspResult
     | ObjectsResult
     | PlanDataResult

@@ -43,6 +43,8 @@ class HandPolicy:
         self.closed_form = ClosedFormController(self.synergy, PERIOD)
         self.interface = LearnedInterface(self.synergy, PERIOD)
         self.actor = (actor or load(f"held_tool/{bank.family.name}")) if controller == "learned" else None
+        told = self.actor is not None and self.actor.card.get("shape", False)
+        self._shape = bank.shape[row] if told else np.zeros((1, 0))  # a policy of many tools is told which it holds
         self._pos, self._quat = np.zeros(3), np.array([1.0, 0, 0, 0])
 
     def reset(self, state_q: F64, tool: HeldTool, command: F64 | None = None) -> None:
@@ -72,7 +74,8 @@ class HandPolicy:
         displacement = self.displacement(tool)[None]
         if self.actor is None:
             return self.closed_form.target(opening, displacement, goals)[0]
-        observation = self.interface.observe(state_q[None], displacement, gravity_palm[None])
+        seen = self.interface.observe(state_q[None], displacement, gravity_palm[None])
+        observation = np.hstack([seen, self._shape])
         action = self.actor.act(observation, opening[:, None], goals[:, None])
         return self.interface.target(action, opening, displacement, goals)[0]
 

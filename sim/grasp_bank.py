@@ -26,6 +26,7 @@ FOLDER = Path(__file__).parent / "grasps"
 _SETTLE = 24  # control steps
 _MOVED, _TURNED = 0.008, 0.25  # m, rad: a tool that settles further away was not held as planned
 _SUNK = 0.001  # m, deepest contact of a settled grasp
+SHAPE = 2 * 9 + 2  # numbers that tell a tool in the hand
 Fitted = tuple[Any, synthesis.Grasp, F64, bool]  # parameters, grasp, settled coordinates (k, 24), held out or not
 
 
@@ -50,6 +51,24 @@ class GraspBank:
     def models(self) -> tuple[mujoco.MjModel, ...]:
         """V compiled models of the hand with each tool."""
         return tuple(synthesis.hand_and_tool(self.family, params) for params in self.params)
+
+    @cached_property
+    def shape(self) -> F64:
+        """(V, SHAPE), order one: each tool in the hand as a policy of many tools is told it.
+
+        For both limbs the mean and the spread of their solid parts in the palm frame at the middle anchor, then the
+        least and the greatest opening. Needs nothing of the family, so that it is there for any new tool.
+        """
+        rows = []
+        for model, start, openings in zip(
+            self.models, self.start[:, self.start.shape[1] // 2], self.openings, strict=True
+        ):
+            data = mujoco.MjData(model)
+            data.qpos[:] = start
+            mujoco.mj_kinematics(model, data)
+            limbs = [_solid(model, data, model.body(name).id) for name in ("tool", "tool_b")]
+            rows.append(np.concatenate([*limbs, 50 * openings[[0, -1]]]))
+        return np.stack(rows)
 
     def part(self, name: str) -> np.ndarray:
         """Indices of the tools of the part "train" or "held_out"."""
@@ -217,6 +236,20 @@ def _settle(tool: ToolFamily, models: list[mujoco.MjModel], grasps: list[synthes
         starts.append(qpos.copy())
         sunk = np.maximum(sunk, [_deepest(batch.get_data(i), model) for i, model in enumerate(models)])
     return np.stack(starts, axis=1), sunk
+
+
+def _solid(model: mujoco.MjModel, data: mujoco.MjData, body: int) -> F64:
+    """(9,): mean [5 cm] and covariance [(3 cm)^2, upper triangle] of a body's solid geoms, taken as boxes."""
+    geoms = np.flatnonzero((model.geom_bodyid == body) & (model.geom_contype > 0))
+    turn = data.geom_xmat[geoms].reshape(-1, 3, 3)
+    half, offset = model.geom_aabb[geoms, 3:], model.geom_aabb[geoms, :3]
+    center = data.geom_xpos[geoms] + np.einsum("gij,gj->gi", turn, offset)
+    weight = half.prod(axis=1) / half.prod(axis=1).sum()
+    mean = weight @ center
+    within = np.einsum("gij,gj,gkj->gik", turn, half**2 / 3, turn)
+    between = np.einsum("gi,gj->gij", center - mean, center - mean)
+    spread = np.einsum("g,gij->ij", weight, within + between)
+    return np.concatenate([20 * mean, 1100 * spread[np.triu_indices(3)]])
 
 
 def _deepest(data: mujoco.MjData, model: mujoco.MjModel) -> float:

@@ -26,6 +26,7 @@ class Judged:
     dropped: np.ndarray
     measured: dict[str, np.ndarray]
     goal: np.ndarray
+    returned: np.ndarray  # sum of rewards, until the tool was dropped
 
     def cause(self, i: int, config: HeldToolConfig) -> str:
         """Why episode `i` failed, in plain words."""
@@ -58,15 +59,18 @@ def judge(task: HeldToolTask, control: Control) -> Judged:
     everyone = np.arange(task.n)
     task.reset(everyone)
     start = task.qpos.copy()
-    dropped = np.zeros(task.n, dtype=bool)
+    dropped, returned = np.zeros(task.n, dtype=bool), np.zeros(task.n)
     for _ in range(task.horizon):
         control(task)
         task.batch.step(nstep=SUBSTEPS)
-        dropped |= task.failed(task.measure())
+        measured = task.measure()
+        terms = task.reward(measured["opening"], task.goal, measured)
+        returned += np.where(dropped, 0.0, np.nan_to_num(sum(terms.values())))
+        dropped |= task.failed(measured)
         task.qpos[dropped], task.qvel[dropped] = start[dropped], 0.0
         task.sense()
     measured = task.measure()
-    return Judged(task.success(measured) & ~dropped, dropped, measured, task.goal.copy())
+    return Judged(task.success(measured) & ~dropped, dropped, measured, task.goal.copy(), returned)
 
 
 def rng_for(seed: int, purpose: int = EVALUATION) -> np.random.Generator:

@@ -36,9 +36,7 @@ class Progress(BaseCallback):
         if training.stopping:
             raise Stopped
         training.blend()
-        every = training.config.evaluate_every
-        done = len(training.curve)
-        if self.num_timesteps >= every * (done + 1):
+        if self.num_timesteps >= training.config.evaluate_every * len(training.curve):
             training.evaluate()
         if now - self.saved > training.config.checkpoint_every:
             checkpoint.save(training.folder, training.state())

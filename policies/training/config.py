@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from toolwright.sim.tasks.held_tool import HeldToolConfig
+from toolwright.sim.tasks.held_tools import HeldToolsConfig
 from toolwright.sim.tasks.reorient import ReorientConfig
 
 
@@ -23,6 +24,7 @@ class PPOConfig:
     clip: float = 0.2
     entropy: float = 0.0
     log_std: float = -2.5  # more exploration shakes the tool out of the hand
+    smooth: int = 0  # control steps for which exploration goes on in one way (arXiv 2005.05719); 0: each is drawn anew
     layers: tuple[int, ...] = (256, 128)
     average: float = 0.03  # share of an update's weights in the moving average that is judged and kept
 
@@ -40,6 +42,7 @@ class TrainConfig:
     evaluate_every: int = 200_000  # control steps
     evaluation_worlds: int = 512
     checkpoint_every: float = 20.0  # s
+    start: str = ""  # folder of a training whose policy this one starts from; "": from nothing
     clone: str = ""  # folder of a planner's labels that the policy starts from; "": from nothing
     video: bool = True  # one episode at the end and at every fifth evaluation
 
@@ -49,6 +52,11 @@ def held_tool() -> TrainConfig:
     return TrainConfig()
 
 
+def held_tools() -> TrainConfig:
+    """One policy for every tool that has grasps, told which one by its shape."""
+    return TrainConfig(task=HeldToolsConfig(), steps=3_000_000, envs=384, evaluation_worlds=768, video=False)
+
+
 def held_tool_demo() -> TrainConfig:
     """A few minutes, moderate randomization: long enough to see it learn."""
     return TrainConfig(
@@ -56,14 +64,16 @@ def held_tool_demo() -> TrainConfig:
     )
 
 
+# Exploration that goes on for a fifth of a second: noise drawn anew in every step moves the fingers, but no object.
 _REORIENT_PPO = PPOConfig(
-    learning_rate=5e-4,
-    rollout=24,
-    batch=4096,
+    learning_rate=4e-4,
+    rollout=16,
+    batch=512,
     epochs=4,
     gamma=0.985,
-    log_std=-1.0,
-    layers=(512, 256, 256),
+    log_std=-2.8,
+    smooth=4,
+    layers=(256, 128),
     average=0.02,
 )
 
@@ -71,12 +81,12 @@ _REORIENT_PPO = PPOConfig(
 def reorient() -> TrainConfig:
     """All training shapes, goals from 0.6 rad to anywhere, then any palm direction: hours, not minutes."""
     return TrainConfig(
-        task=ReorientConfig(near=0.8, palm=(0.0, 3.1416)),
+        task=ReorientConfig(near=0.6, palm=(0.0, 3.1416), timestep=0.01),
         ppo=_REORIENT_PPO,
         steps=400_000_000,
-        envs=512,
-        evaluate_every=2_000_000,
-        evaluation_worlds=256,
+        envs=256,
+        evaluate_every=500_000,
+        evaluation_worlds=128,
         checkpoint_every=120.0,
     )
 
@@ -96,6 +106,7 @@ def reorient_demo() -> TrainConfig:
 CONFIGS = {
     "held_tool": held_tool,
     "held_tool_demo": held_tool_demo,
+    "held_tools": held_tools,
     "reorient": reorient,
     "reorient_demo": reorient_demo,
 }

@@ -16,6 +16,7 @@ class Point(NamedTuple):
     success: float  # of the deterministic policy
     dropped: float
     exploring: float  # success in training itself, with exploration noise: what learning changes first
+    returned: float = float("nan")  # mean sum of rewards of the deterministic policy's episodes
 
 
 def spark(curve: Sequence[Point], width: int = 30) -> str:
@@ -31,7 +32,7 @@ def plot(curve: Sequence[Point], path: Path, title: str) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    steps, success, drops, exploring = zip(*curve, strict=True)
+    steps, success, drops, exploring, _ = zip(*curve, strict=True)
     figure, axes = plt.subplots(figsize=(6, 3.4), layout="constrained")
     axes.plot([s / 1000 for s in steps], success, marker="o", label="success")
     axes.plot([s / 1000 for s in steps], exploring, marker=".", label="success while exploring")

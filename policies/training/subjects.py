@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,7 +10,9 @@ import numpy as np
 
 from toolwright.policies.weights import Actor
 from toolwright.sim.batch_env import Task
+from toolwright.sim.models.physics import TIMESTEP
 from toolwright.sim.tasks.held_tool import HeldToolConfig
+from toolwright.sim.tasks.held_tools import HeldToolsConfig
 from toolwright.sim.tasks.reorient import ReorientConfig
 
 
@@ -20,6 +22,7 @@ class Judgement:
 
     success: float
     dropped: float
+    returned: float = float("nan")  # mean sum of rewards
 
 
 class Subject(Protocol):
@@ -47,7 +50,8 @@ class HeldToolSubject:
         from toolwright.policies.evaluation.held_tool import judge, learned
 
         judged = judge(task, learned(actor))
-        return Judgement(float(judged.success.mean()), float(judged.dropped.mean()))
+        returned = float(judged.returned.mean())
+        return Judgement(float(judged.success.mean()), float(judged.dropped.mean()), returned)
 
     def film(self, config: HeldToolConfig, like: Any, actor: Actor, path: Path) -> None:
         from toolwright.policies.training.film import film_episode
@@ -61,10 +65,33 @@ class HeldToolSubject:
         return {
             "policy": "held_tool",
             "tool": config.tool,
+            "shape": config.shape,
             "observation": "see LearnedInterface.observe in hardware/held_tool.py",
             "action": "see LearnedInterface.target in hardware/held_tool.py",
             "working_joints": [LEAP.names[i] for i in WORKING],
         }
+
+
+class HeldToolsSubject:
+    """Every tool in the hand by one policy; judged by the mean over the families."""
+
+    scales = HeldToolSubject.scales
+    _one = HeldToolSubject()
+
+    def make(self, config: HeldToolsConfig, n: int, rng: np.random.Generator, threads: int, like: Any = None) -> Task:
+        from toolwright.sim.tasks.held_tools import HeldToolsTask
+
+        return HeldToolsTask(config, n, rng, threads, like)
+
+    def judge(self, task: Any, actor: Actor) -> Judgement:
+        each = [self._one.judge(part, actor) for part in task.parts]
+        return Judgement(*np.mean([astuple(judged) for judged in each], axis=0).tolist())
+
+    def film(self, config: HeldToolsConfig, like: Any, actor: Actor, path: Path) -> None:
+        self._one.film(like.parts[0].config, like.parts[0], actor, path)
+
+    def card(self, config: HeldToolsConfig) -> dict[str, Any]:
+        return {**self._one.card(replace(config.each, tool="")), "tools": list(config.families())}
 
 
 class ReorientSubject:
@@ -75,7 +102,8 @@ class ReorientSubject:
     def make(self, config: ReorientConfig, n: int, rng: np.random.Generator, threads: int, like: Any = None) -> Task:
         from toolwright.sim.tasks.reorient import ReorientTask
 
-        task = ReorientTask(config, n, rng, threads)
+        # Judged in the finer physics, whatever the training saves.
+        task = ReorientTask(config if like is None else replace(config, timestep=TIMESTEP), n, rng, threads)
         if like is not None:  # to be judged over the whole range, wherever its curriculum stands
             task.reach[:], task.cone[:], task.frozen = config.far, config.palm[1], True
         return task
@@ -89,7 +117,7 @@ class ReorientSubject:
     def film(self, config: ReorientConfig, like: Any, actor: Actor, path: Path) -> None:
         from toolwright.policies.evaluation.reorient import film, learned
 
-        film(replace(config), learned(actor), path)
+        film(replace(config, timestep=TIMESTEP), learned(actor), path)
 
     def card(self, config: ReorientConfig) -> dict[str, Any]:
         return {
@@ -99,7 +127,11 @@ class ReorientSubject:
         }
 
 
-_SUBJECTS: dict[type, Subject] = {HeldToolConfig: HeldToolSubject(), ReorientConfig: ReorientSubject()}
+_SUBJECTS: dict[type, Subject] = {
+    HeldToolConfig: HeldToolSubject(),
+    HeldToolsConfig: HeldToolsSubject(),
+    ReorientConfig: ReorientSubject(),
+}
 
 
 def subject(config: Any) -> Subject:

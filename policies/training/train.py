@@ -115,6 +115,8 @@ class Training:
             gae_lambda=ppo.gae_lambda,
             clip_range=ppo.clip,
             ent_coef=ppo.entropy,
+            use_sde=ppo.smooth > 0,
+            sde_sample_freq=ppo.smooth or -1,
             seed=config.seed,
             device="cpu",
             stats_window_size=1000,
@@ -127,6 +129,8 @@ class Training:
                 "log_std_init": ppo.log_std,
             },
         )
+        if config.start and state is None:
+            self.model.policy.load_state_dict(checkpoint.load(Path(config.start))["policy"])
         if config.clone and state is None:
             from toolwright.policies.training import clone
 
@@ -236,7 +240,7 @@ class Training:
         judged = self.subject.judge(self._judge_task, actor)
         success, drops = judged.success, judged.dropped
         exploring = float(np.mean(self.model.ep_success_buffer or [0.0]))
-        self.curve.append(curve.Point(self.model.num_timesteps, success, drops, exploring))
+        self.curve.append(curve.Point(self.model.num_timesteps, success, drops, exploring, judged.returned))
         self.model.logger.record("evaluation/success", success)
         self.model.logger.record("evaluation/dropped", drops)
         if success >= self.best:

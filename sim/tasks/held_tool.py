@@ -1,7 +1,8 @@
 """Task: bring a held tool to a commanded opening and keep it in the hand.
 
 Task: the palm is fixed, gravity and pushes stand for its direction and motion. A goal is an opening at the working
-    tips, uniform over what the grasp reaches.
+    tips, uniform over what the grasp reaches; in a share of the episodes another one takes its place on the way. In
+    half of them something between the tips, or a spring, pushes against the opening.
 Randomisation: the tool (its family's train or held-out part, from the grasp bank), and a `HeldToolRandomization`.
 Success: over the last `judged` control steps the opening stayed within `tolerance`, and at the end the tool is less
     than `moved` and `turned` away from where it was grasped. A dropped tool ends the episode as a failure.
@@ -21,7 +22,7 @@ from toolwright.hardware import rotations
 from toolwright.hardware.held_tool import ACTIONS, ClosedFormController, LearnedInterface, Synergy
 from toolwright.hardware.robot import F64
 from toolwright.sim import grasp, randomize
-from toolwright.sim.grasp_bank import GraspBank, load
+from toolwright.sim.grasp_bank import SHAPE, GraspBank, load
 from toolwright.sim.models.physics import CONTROL_PERIOD
 
 
@@ -46,6 +47,9 @@ class HeldToolConfig:
     level: str = "hard"
     horizon: int = 80  # control steps
     judged: int = 10  # control steps at the end over which the opening must stay
+    shape: bool = False  # the observation tells which tool is held, for a policy of many tools
+    changes: float = 0.5  # share of episodes whose goal changes
+    latest: int = 40  # control steps, until when it has changed
     tolerance: float = 0.0015  # m
     moved: float = 0.02  # m
     turned: float = 0.4  # rad
@@ -57,7 +61,6 @@ class HeldToolTask:
     """N hands, each with a tool of its own."""
 
     actions = ACTIONS
-    observations = LearnedInterface.SIZE
     goal_size = 1
 
     def __init__(
@@ -65,6 +68,7 @@ class HeldToolTask:
     ) -> None:
         self.config, self.n, self.rng = config, n, rng
         self.horizon = config.horizon
+        self.observations = LearnedInterface.SIZE + SHAPE * config.shape
         self.bank = bank or load(config.tool)
         self.random = randomize.LEVELS[config.level]
         self.choices = self.bank.part(config.part)
@@ -103,6 +107,7 @@ class HeldToolTask:
         self._seen = np.zeros((self.random.delay[1] + 1, n, 7))  # newest first: opening, displacement
         self._push_left, self._push_force = np.zeros(n, dtype=np.intp), np.zeros((n, 3))
         self._torque, self._load_from = np.zeros(n), np.zeros(n, dtype=np.intp)
+        self._next_goal, self._changes_at = np.zeros(n), np.zeros(n, dtype=np.intp)
         self._within = np.zeros(n, dtype=np.intp)  # control steps in a row inside the tolerance
         self.age = np.zeros(n, dtype=np.intp)  # control steps since reset
         self._effort = np.zeros(n)
@@ -137,7 +142,10 @@ class HeldToolTask:
         self.ctrl[ids] = command - self._offset[ids]
         grasp.fill_history(self.batch, ids)
 
-        self.goal[ids] = rng.uniform(bank.openings[tool, 0], bank.openings[tool, -1])
+        lowest, highest = bank.openings[tool, 0], bank.openings[tool, -1]
+        self.goal[ids], self._next_goal[ids] = rng.uniform(lowest, highest), rng.uniform(lowest, highest)
+        changes = rng.random(n) < self.config.changes
+        self._changes_at[ids] = np.where(changes, rng.integers(1, self.config.latest + 1, size=n), -1)
         spread = np.array([r.opening_bias] + [r.pose_bias[0]] * 3 + [r.pose_bias[1]] * 3)
         self._bias[ids] = rng.uniform(-spread, spread, (n, 7))
         self._delay[ids] = rng.integers(r.delay[0], r.delay[1] + 1, size=n)
@@ -205,6 +213,7 @@ class HeldToolTask:
     def sense(self) -> None:
         """Takes this step's measurements; called once after the physics."""
         self.age += 1
+        self.goal = np.where(self.age == self._changes_at, self._next_goal, self.goal)
         everyone = np.arange(self.n)
         self._seen = np.roll(self._seen, 1, axis=0)
         self._seen[0] = self._perceived(everyone)
@@ -242,10 +251,11 @@ class HeldToolTask:
         return seen[:, 0], seen[:, 1:]
 
     def observe(self) -> dict[str, F64]:
-        """Observation (N, SIZE), achieved_goal (N, 1) [m], desired_goal (N, 1) [m]: what the real hand has."""
+        """Observation (N, observations), achieved_goal (N, 1) [m], desired_goal (N, 1) [m]: what the real hand has."""
         opening, displacement = self.estimate()
+        seen = self.interface.observe(self._measured_q, displacement, self._gravity)
         return {
-            "observation": self.interface.observe(self._measured_q, displacement, self._gravity),
+            "observation": np.hstack([seen, self.bank.shape[self.tool]]) if self.config.shape else seen,
             "achieved_goal": opening[:, None],
             "desired_goal": self.goal[:, None],
         }

@@ -93,7 +93,7 @@ def test_a_hand_that_holds_on_without_reaching_the_goal_fails_with_the_opening_o
 )
 def test_the_first_cause_that_fits_is_named(dropped: bool, moved: float, turned: float, cause: str) -> None:
     measured = {"moved": np.array([moved]), "turned": np.array([turned])}
-    judged = Judged(np.array([False]), np.array([dropped]), measured, np.zeros(1))
+    judged = Judged(np.array([False]), np.array([dropped]), measured, np.zeros(1), np.zeros(1))
     assert judged.cause(0, HeldToolConfig()) == cause
 
 

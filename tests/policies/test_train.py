@@ -248,9 +248,10 @@ def test_tensorboard_shows_every_evaluation(whole: SimpleNamespace) -> None:
 
 
 def test_the_curve_has_a_point_for_every_evaluation_and_is_drawn(whole: SimpleNamespace) -> None:
-    assert [point.steps for point in whole.curve] == [2 * ROLLOUT, 4 * ROLLOUT, STEPS]
-    for _, success, drops, _ in whole.curve:
+    assert [point.steps for point in whole.curve] == [0, 2 * ROLLOUT, 4 * ROLLOUT, STEPS]
+    for _, success, drops, _, _ in whole.curve:
         assert 0 <= success <= 1 and 0 <= drops <= 1 and success + drops <= 1
+    assert all(np.isfinite(point.returned) for point in whole.curve)
     assert whole.report.success_rate == max(point.success for point in whole.curve)
     assert (whole.folder / "curve.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
@@ -321,7 +322,7 @@ def test_an_override_that_fits_nothing_is_refused_by_name(override: str, named: 
 
 @pytest.mark.parametrize("task", ["juggling", "held_tool_demo", ""])
 def test_an_unknown_task_is_refused_with_those_that_exist(task: str) -> None:
-    with pytest.raises(TrainError, match=f"unknown task '{task}'; tasks: held_tool, reorient$"):
+    with pytest.raises(TrainError, match=f"unknown task '{task}'; tasks: held_tool, held_tools, reorient"):
         train.main(task, [])
 
 

@@ -45,7 +45,7 @@ def _actor() -> Actor:
 
 def _batched(control: Control) -> tuple[HeldToolTask, Iterator[Record]]:
     """One nominal world, begun; then its steps."""
-    task = HeldToolTask(HeldToolConfig(level="nominal"), 1, np.random.default_rng(3), 1, _bank())
+    task = HeldToolTask(HeldToolConfig(level="nominal", changes=0.0), 1, np.random.default_rng(3), 1, _bank())
     task.reset(np.zeros(1, dtype=np.intp))
 
     def steps() -> Iterator[Record]:

@@ -33,7 +33,7 @@ def _bank() -> GraspBank:
 
 def _task(level: str = "hard", seed: int = 0, n: int = N, **config: object) -> HeldToolTask:
     task = HeldToolTask(
-        HeldToolConfig(level=level, **config),  # type: ignore[arg-type]
+        HeldToolConfig(level=level, **({"changes": 0.0} | config)),  # type: ignore[arg-type]
         n,
         np.random.default_rng(seed),
         bank=_bank(),
@@ -158,11 +158,24 @@ def test_only_unbroken_steps_within_the_tolerance_count() -> None:
 
 def test_the_true_opening_is_judged_and_not_the_seen_one(level: Declare) -> None:
     task = _task(level=level(opening_bias=0.005))
-    assert np.abs(task._bias[:, 0]).min() > task.config.tolerance / 10
+    assert np.abs(task._bias[:, 0]).max() > task.config.tolerance
     _put(task, task.goal)
     assert (task.measure()["within"] == 1).all()
     assert task.measure()["opening"] == pytest.approx(task.goal)
     assert task.estimate()[0] == pytest.approx(task.goal + task._bias[:, 0])
+
+
+def test_the_goal_of_a_share_of_the_episodes_changes_once_and_early_enough() -> None:
+    task = _task(n=200, level="nominal", changes=0.5, latest=6)
+    seen = [task.goal.copy()]
+    for _ in range(8):
+        task.sense()
+        seen.append(task.goal.copy())
+    times = (np.diff(seen, axis=0) != 0).sum(axis=0)
+    assert set(times.tolist()) == {0, 1} and 0.35 < times.mean() < 0.65
+    assert (seen[6] == seen[8]).all() and not (seen[0] == seen[1]).all()
+    low, high = _bank().openings[task.tool, 0], _bank().openings[task.tool, -1]
+    assert ((low <= task.goal) & (task.goal <= high)).all()
 
 
 def test_moved_and_turned_are_measured_against_the_grasp() -> None:

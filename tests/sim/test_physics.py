@@ -117,7 +117,8 @@ def test_fingers_of_settled_grasps_are_less_than_a_millimeter_in_the_tool() -> N
 
 
 def test_grasps_are_held_for_two_seconds_by_the_closed_form_controller() -> None:
-    task = HeldToolTask(HeldToolConfig(level="nominal"), 24, np.random.default_rng(0), bank=_bank().rows(np.arange(12)))
+    config = HeldToolConfig(level="nominal", changes=0.0)
+    task = HeldToolTask(config, 24, np.random.default_rng(0), bank=_bank().rows(np.arange(12)))
     task.reset(np.arange(24))
     deepest = 0.0
     for step in range(40):
