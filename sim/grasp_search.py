@@ -29,6 +29,7 @@ from toolwright.sim.grasp import (
     solve_grasps,
     tip_targets,
 )
+from toolwright.sim.models.leap import HandMotors
 from toolwright.sim.models.physics import SUBSTEPS
 from toolwright.sim.models.tools import ToolFamily
 from toolwright.sim.randomize import directions
@@ -49,6 +50,7 @@ class SearchConfig:
     elites: int = 12
     step: float = 1.0  # of the usual one, by which candidates vary from one round to the next
     protrusion: float = 0.038  # m, how far the tips must stick out of the hand along the tool
+    torque: float = 0.25  # N m, the most that a servo may need: weak ones have little more
 
 
 def effort(family: ToolFamily) -> SearchConfig:
@@ -104,7 +106,8 @@ def search(
             grasps, residual = solve_grasps(family, [params] * len(pos), pos, quat, shift=shift, angles=at)
             reach = np.flatnonzero(residual < 1e-3)
         free, protrusion = _free_of_collision(model, family, params, [grasps[i] for i in reach])
-        keep = reach[free & (protrusion > config.protrusion)]
+        strong = np.array([_torque(grasps[i]) < config.torque for i in reach], dtype=bool)
+        keep = reach[free & strong & (protrusion > config.protrusion)]
         sticks_out = dict(zip(reach, protrusion, strict=True))
         keep = rng.permutation(keep)[: config.tested]
         if len(keep):
@@ -191,6 +194,11 @@ def _from_postures(family: ToolFamily, rng: np.random.Generator, n: int) -> tupl
     for row, matrix in zip(quat, turn[best], strict=True):
         mujoco.mju_mat2Quat(row, matrix.ravel())
     return pos[best], quat, shift.reshape(-1, 3)[best]
+
+
+def _torque(grasp: Grasp) -> float:
+    """The largest torque that a servo needs at any anchor [N m]."""
+    return float(np.abs(grasp.ctrl - grasp.q).max()) * HandMotors().kp
 
 
 def _align(points: F64, onto: F64) -> tuple[F64, F64]:

@@ -21,14 +21,13 @@ from toolwright.sim.tasks.held_tool import HeldToolConfig, HeldToolTask
 class HeldToolsConfig:
     """Everything that defines the task."""
 
-    tools: tuple[str, ...] = ()  # families; none: every one that has grasps
+    tools: tuple[str, ...] = field(default_factory=lambda: tuple(name for name in TOOLS if any(grasp_bank.count(name))))
     without: str = ""  # a family that is left out
     each: HeldToolConfig = field(default_factory=lambda: HeldToolConfig(shape=True))
 
     def families(self) -> tuple[str, ...]:
         """The families that take part."""
-        names = self.tools or tuple(name for name in TOOLS if any(grasp_bank.count(name)))
-        return tuple(name for name in names if name != self.without)
+        return tuple(name for name in self.tools if name != self.without)
 
 
 class HeldToolsTask:

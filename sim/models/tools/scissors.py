@@ -13,10 +13,13 @@ from toolwright.sim.models.tools.family import Contact, ToolFamily
 
 _BLADE = (0.52, 0.55, 0.60, 1.0)
 _RUBBER = (0.85, 0.33, 0.16, 1.0)
-_SPREAD, _THUMB = 2.0, 2.0  # N with which index and middle finger press apart in their loop, and the thumb in its own
+# N with which index and middle finger press apart in their loop, and the thumb in its own: with less, encoders that are
+# off by a few degrees press a finger out of its corner.
+_SPREAD, _THUMB = 5.0, 4.0
+_POINT = np.pi / 4  # rad, half the angle at a loop's point
+_TIP = 0.0115  # m, radius of a fingertip
 _DEPTH = 0.009  # m that a fingertip reaches through its loop; a little further on the finger widens and stops it
 _EASE = 0.0006  # m that a fingertip has room towards its bow before it presses, as it may lie askew
-_RODS = 12  # around the round loop
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Scissors:
     blade: float = 0.085  # m, pivot to the tip
     blade_width: float = 0.010  # m
     blade_thickness: float = 0.002  # m
-    loop: float = 0.0140  # m, inner radius of the thumb's loop and of the ends of the other one
+    loop: float = 0.0140  # m, radius of the largest circle in the thumb's loop and in the ends of the other one
     long: float = 0.036  # m between the middles of the ends of the fingers' loop
     wire: float = 0.0026  # m, radius of the loops' bows
     max_angle: float = 0.42  # rad
@@ -42,12 +45,16 @@ def _apart(p: Scissors) -> float:
     return p.loop + 2 * p.wire + 0.001
 
 
-def _oval(p: Scissors, x: float, long: float) -> list[np.ndarray]:
-    """Corners of a loop's bow around (x, -handle): a circle drawn out along z."""
-    turns = 2 * np.pi * (np.arange(_RODS) + 0.5) / _RODS
-    radius = (p.loop + p.wire) / np.cos(np.pi / _RODS)
-    ends = [np.array([np.sin(a), 0, np.cos(a)]) * radius for a in turns]
-    return [np.array([x, 0, -p.handle]) + e + [0, 0, np.sign(e[2]) * long / 2] for e in ends]
+def _bow(p: Scissors, x: float, long: float) -> list[np.ndarray]:
+    """Corners (3,) [m] of the middle of a loop's bow, in turn, around (x, -handle)."""
+    r = p.loop + p.wire
+    # Where a finger presses, the bow runs to a point: a finger in it touches both sides and lies without play.
+    point = [(r, r * np.tan(_POINT / 2)), (0.0, r / np.sin(_POINT)), (-r, r * np.tan(_POINT / 2))]
+    inner, outer = r * np.tan(np.pi / 8), r
+    blunt = [(outer, inner), (inner, outer), (-inner, outer), (-outer, inner)]
+    upper = [(dx, dz + long / 2) for dx, dz in point]
+    lower = [(-dx, -dz - long / 2) for dx, dz in (point if long else blunt)]
+    return [np.array([x + dx, 0.0, dz - p.handle]) for dx, dz in upper + lower]
 
 
 def _build(body: mujoco.MjsBody, p: Scissors, name: str) -> None:
@@ -66,7 +73,7 @@ def _build(body: mujoco.MjsBody, p: Scissors, name: str) -> None:
         size = [p.blade_width, p.blade_thickness, p.blade]
         parts.box(blade, "blade", size, [side * p.blade_width / 2, y, p.blade / 2], **steel)
         x = -side * _apart(p)
-        corners = _oval(p, x, long)
+        corners = _bow(p, x, long)
         rubber: Any = {"density": p.density, "friction": p.friction, "rgba": _RUBBER}
         for i, (start, end) in enumerate(zip(corners, corners[1:] + corners[:1], strict=True)):
             parts.rod(blade, f"loop{i}", start, end, p.wire, **rubber)
@@ -79,13 +86,15 @@ def _build(body: mujoco.MjsBody, p: Scissors, name: str) -> None:
 def _contacts(p: Scissors) -> tuple[Contact, ...]:
     x, still = _apart(p), (0.0, 0.0, 0.0)
     there, back = (0.0, 1.0, 0.0), (0.0, -1.0, 0.0)
+    # A fingertip in the loop's point touches both of its sides.
+    end = (p.loop - _TIP) / np.sin(_POINT) + _TIP - _EASE
     # All three press along the tool, thumb and index towards the pivot, the middle finger away from it: pressed so, a
     # fingertip does not slip about in its loop when the blades turn the other way. The thumb comes from the other side:
     # loops that slide off the fingers slide onto the thumb.
     return (
-        Contact("th", 0, (x, 0.0, -p.handle + p.loop - _EASE), (0, 0, -1), still, there, _DEPTH),
-        Contact("if", 1, (-x, 0.0, -p.handle + p.long / 2 + p.loop - _EASE), (0, 0, -1), still, back, _DEPTH),
-        Contact("mf", 1, (-x, 0.0, -p.handle - p.long / 2 - p.loop + _EASE), (0, 0, 1), still, back, _DEPTH),
+        Contact("th", 0, (x, 0.0, -p.handle + end), (0, 0, -1), still, there, _DEPTH),
+        Contact("if", 1, (-x, 0.0, -p.handle + p.long / 2 + end), (0, 0, -1), still, back, _DEPTH),
+        Contact("mf", 1, (-x, 0.0, -p.handle - p.long / 2 - end), (0, 0, 1), still, back, _DEPTH),
     )
 
 
