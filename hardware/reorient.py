@@ -37,20 +37,24 @@ class ReorientInterface:
         """(N, SIZE), every entry of order one, from measured joints (N, 16) [rad]."""
         return np.concatenate(
             [
-                q,  # 16
-                5 * (self.command - q),  # 16
+                2 * (q - HOME),  # 16
+                8 * (self.command - q),  # 16
                 self.action,  # 16
             ],
             axis=1,
         )
 
-    def target(self, action: F64, q: F64) -> F64:
+    def target(self, action: F64, q: F64, stop: np.ndarray | None = None) -> F64:
         """Servo targets (N, 16) [rad] after actions (N, 16) in [-1, 1], with joints measured at q (N, 16) [rad].
 
-        A target moves by the action; without one it stays, and so does the hand.
+        A target moves by the action; without one it stays, and so does the hand. Hands in `stop` (N,) bool, whose object
+        is where it should be, stay whatever the action.
         """
         self.action = np.clip(action, -1, 1).astype(np.float64)
-        self.command = advance(self.command, self.action, q)
+        if stop is not None:
+            self.action[stop] = 0
+        moved = advance(self.command, self.action, q)
+        self.command = moved if stop is None else np.where(stop[:, None], self.command, moved)
         return self.command
 
 

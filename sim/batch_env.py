@@ -13,7 +13,7 @@ from mujoco.batch import Batch
 from stable_baselines3.common.vec_env import VecEnv
 
 from toolwright.hardware.robot import F64
-from toolwright.sim.models.physics import SUBSTEPS
+from toolwright.sim.models.physics import CONTROL_PERIOD
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +56,10 @@ def _spaces(task: Task) -> tuple[gym.Space[Any], gym.spaces.Box]:
     return observation, gym.spaces.Box(-1, 1, (task.actions,), np.float32)
 
 
+def _substeps(task: Task) -> int:
+    return round(CONTROL_PERIOD / task.model.opt.timestep)
+
+
 class BatchEnv(VecEnv):
     """Steps all worlds of a task at once.
 
@@ -88,7 +92,7 @@ class BatchEnv(VecEnv):
         task.act(self._action)
         state = np.concatenate([task.qpos, task.qvel], axis=1)
         self._last_finite = np.where(np.isfinite(state).all(axis=1, keepdims=True), state, self._last_finite)
-        task.batch.step(nstep=SUBSTEPS)
+        self._physics()
         broken = self._guard()
         task.sense()
         info = task.measure()
@@ -114,6 +118,10 @@ class BatchEnv(VecEnv):
             task.reset(ids)
             self._returns[ids] = 0
         return self._observation(), reward.astype(np.float32), terminated | truncated, infos
+
+    def _physics(self) -> None:
+        """What goes on between two actions."""
+        self.task.batch.step(nstep=_substeps(self.task))
 
     def _guard(self) -> np.ndarray:
         """Finds worlds that blew up, writes their last finite state to a file, and gives them a finite one again."""
@@ -183,7 +191,7 @@ class SingleEnv(gym.Env[dict[str, np.ndarray], np.ndarray]):
     def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
         task = self.task
         task.act(np.asarray(action)[None])
-        task.batch.step(nstep=SUBSTEPS)
+        task.batch.step(nstep=_substeps(task))
         task.sense()
         info = task.measure()
         terms = task.reward(task.achieved(), task.goal, info)

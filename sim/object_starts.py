@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import mujoco
 import numpy as np
 from mujoco.batch import Batch
 
@@ -27,6 +28,7 @@ _CLEAR = 0.015  # m that a thing falls, beside half its own size
 _SPREAD, _BENT = 0.01, 0.1  # m, rad: standard deviations of place and of the fingers' pose
 _DROPS = 512  # at least in a round: awkward shapes stay in the hand in one of ten
 _NEAR = 0.09  # m from there: further away it hangs on the rim
+_SUNK = 0.0015  # m, deepest contact at rest: deeper is jammed between two plates of the shell
 _REST = 3.0  # rad/s and tenfold m/s: slower counts as at rest, round things rock for long
 
 
@@ -62,11 +64,12 @@ def _drop(
     height = np.maximum(half[variant] - 0.03, 0.0) + _CLEAR
     scene.model.opt.gravity[:] = 9.81 * UP
     batch = Batch(scene.model, n)
+    field = {name: batch.expand(name) for name in scene.variants}
     for name, values in scene.variants.items():
-        batch.expand(name)[:, scene.rows(name)] = values[variant]
-    batch.expand("body_mass")[:, scene.body] *= mass
-    batch.expand("body_inertia")[:, scene.body] *= mass[:, None]
-    batch.set_const()
+        field[name][:, scene.rows(name)] = values[variant]
+    field["body_mass"][:, scene.body] *= mass
+    field["body_inertia"][:, scene.body] *= mass[:, None]
+    scene.set_const(batch, field["geom_rbound"], np.arange(n), variant)
     batch.reset(stage=0)
     qpos, qvel, ctrl = (batch.bind(name) for name in ("qpos", "qvel", "ctrl"))
     ctrl[:] = HOME + _BENT * rng.normal(size=(n, 16))
@@ -79,7 +82,15 @@ def _drop(
     batch.step(nstep=_SETTLE * SUBSTEPS)
     speed = np.maximum(np.linalg.norm(qvel[:, 19:], axis=1), 10 * np.linalg.norm(qvel[:, 16:19], axis=1))
     kept = (speed < _REST) & (np.linalg.norm(qpos[:, 16:19] - CENTER, axis=1) < _NEAR)
+    kept[kept] = [deepest(batch, i) < _SUNK for i in np.flatnonzero(kept).tolist()]
     return variant[kept], np.concatenate([qpos, ctrl], axis=1)[kept]
+
+
+def deepest(batch: Batch, world: int) -> float:
+    """m: depth of the deepest contact in a world of a batch, zero without one."""
+    model, data = batch.get_model(world), batch.get_data(world)
+    mujoco.mj_forward(model, data)
+    return max(0.0, float(-data.contact.dist.min())) if data.ncon else 0.0
 
 
 def save(shapes: Sequence[Shape], starts: F64, path: Path = FILE) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from stable_baselines3.common.callbacks import BaseCallback
 
 from toolwright.policies.training import checkpoint
@@ -43,6 +44,12 @@ class Progress(BaseCallback):
             self.saved = time.monotonic()
         if now - self.shown > (1.0 if sys.stderr.isatty() else 15.0):
             self._show()
+        if training.config.ppo.smooth:
+            # Stable-Baselines3 has drawn the exploration of this rollout already, before a checkpoint could be taken:
+            # drawn again from the number of steps, it is the same in a resumed training.
+            torch.manual_seed(training.config.seed + self.num_timesteps)
+            policy: Any = self.model.policy
+            policy.reset_noise(self.model.n_envs)
 
     def _on_step(self) -> bool:
         return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from toolwright.policies.high_level.config import pick, pick_demo
 from toolwright.sim.tasks.held_tool import HeldToolConfig
 from toolwright.sim.tasks.held_tools import HeldToolsConfig
 from toolwright.sim.tasks.reorient import ReorientConfig
@@ -70,7 +71,8 @@ _REORIENT_PPO = PPOConfig(
     rollout=16,
     batch=512,
     epochs=4,
-    gamma=0.985,
+    gamma=0.95,  # a second: how far the sampling planner needs to look ahead, too
+    gae_lambda=0.9,
     log_std=-2.8,
     smooth=4,
     layers=(256, 128),
@@ -109,6 +111,8 @@ CONFIGS = {
     "held_tools": held_tools,
     "reorient": reorient,
     "reorient_demo": reorient_demo,
+    "pick": pick,
+    "pick_demo": pick_demo,
 }
 
 

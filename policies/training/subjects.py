@@ -115,7 +115,8 @@ class ReorientSubject:
         return Judgement(float(judged.success.mean()), float(np.isfinite(judged.dropped).mean()))
 
     def film(self, config: ReorientConfig, like: Any, actor: Actor, path: Path) -> None:
-        from toolwright.policies.evaluation.reorient import film, learned
+        from toolwright.policies.evaluation.reorient import learned
+        from toolwright.policies.evaluation.reorient_film import film
 
         film(replace(config, timestep=TIMESTEP), learned(actor), path)
 

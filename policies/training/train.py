@@ -65,6 +65,10 @@ def main(task: str, overrides: list[str], resume: bool = False, demo: bool = Fal
     else:
         config, state = compose(name, overrides), None
         folder = ROOT / name / time.strftime("%Y%m%d-%H%M%S")
+    if task == "pick":
+        from toolwright.policies.high_level.train import PickTraining
+
+        return PickTraining(name, config, folder, state).run()
     return Training(name, config, folder, state).run()
 
 

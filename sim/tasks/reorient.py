@@ -22,24 +22,28 @@ from toolwright.hardware.reorient import ACTIONS, CENTER, UP, ReorientInterface
 from toolwright.hardware.robot import F64
 from toolwright.sim import grasp, object_starts, randomize
 from toolwright.sim.models import in_hand
-from toolwright.sim.models.physics import CONTROL_PERIOD
+from toolwright.sim.models.physics import CONTROL_PERIOD, TIMESTEP
 from toolwright.sim.object_shapes import Shape, load, scaled
 from toolwright.sim.randomize_reorient import LEVELS, SIZES
 
 
 @dataclass
 class ReorientWeights:
-    """Weights of the reward terms."""
+    """Weights of the reward terms.
 
-    turn: float = 4.0
-    near: float = 0.2
-    rest: float = 0.3
-    touched: float = 2.0
-    settled: float = 15.0
-    away: float = 0.5
-    fast: float = 0.02
-    gentle: float = 0.01
-    dropped: float = 15.0
+    What turns the object within half a second counts most: a goal that is settled once in a while says little about which
+    motion was good, and where a drop costs more than that, a hand learns to rest.
+    """
+
+    turn: float = 1.0
+    home: float = 10.0
+    near: float = 0.01
+    rest: float = 0.02
+    touched: float = 0.1
+    settled: float = 0.5
+    fast: float = 0.002
+    gentle: float = 0.001
+    dropped: float = 0.3
 
 
 @dataclass
@@ -53,6 +57,7 @@ class ReorientConfig:
     goals: int = 20  # in a row, then an episode ends
     tolerance: float = 0.4  # rad
     hold: int = 4  # control steps at rest
+    stop: float = 0.75  # share of the tolerance within which, as measured, the hand holds still; 0: never
     rest: tuple[float, float, float] = (0.25, 0.04, 0.5)  # rad/s of any joint, m/s, rad/s of the object
     lost: float = 0.12  # m from the middle of the hand: further away the object counts as dropped
     # rad, distance of the first goals and of the farthest; at pi goals are uniform over all orientations
@@ -61,7 +66,11 @@ class ReorientConfig:
     palm: tuple[float, float] = (0.0, 0.0)  # rad, cone of palm directions at the start and in the end; pi: facing down
     swing: float = 2.0  # s, in which gravity swings to its direction
     widen: tuple[float, float] = (0.2, 0.6)  # success rates under which the curriculum narrows, over which it widens
+    timestep: float = TIMESTEP  # s of the physics; twice as long costs half, contacts are softer: for training only
     weights: ReorientWeights = field(default_factory=ReorientWeights)
+
+
+FREE = 0.025  # m from the middle of the hand within which it is all the same where the object is
 
 
 class ReorientTask:
@@ -83,6 +92,7 @@ class ReorientTask:
         self._extent = np.array([shape.extent for shape in variants])
         self._starts = object_starts.load([shape.name for shape in self.shapes])
         self.model = self.scene.model
+        self.model.opt.timestep = config.timestep
         # A blown-up world must stay visible to the guard of the environment.
         self.model.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
         self.batch = Batch(self.model, n, nthread)
@@ -107,10 +117,12 @@ class ReorientTask:
         self.count = np.zeros(n, dtype=np.intp)  # goals settled since reset
         self._calm = np.zeros(n, dtype=np.intp)  # control steps in a row within the tolerance and at rest
         self._error, self._before = np.zeros(n), np.zeros(n)  # rad, now and a control step ago
+        self._away, self._away_before = np.zeros(n), np.zeros(n)  # m beyond FREE from the middle of the hand, likewise
         self._touched = np.zeros(n, dtype=bool)  # this goal
         self._first_touch, self._settled = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)  # in this control step
         self._shown: dict[str, F64] = {}
         self._measured_q = np.zeros((n, 16))
+        self._stop = np.zeros(n, dtype=bool)  # as measured, the object is where it should be
         self._seen = np.zeros((n, 6))  # m, rad: error of the object's measured pose
         self.reach, self.cone = np.array([config.near]), np.array([config.palm[0]])  # rad, of the curriculum
         self.frozen = False  # the curriculum stays where it is
@@ -130,7 +142,7 @@ class ReorientTask:
         shape = rng.integers(len(self.shapes), size=n)
         self.variant[ids] = shape * self.sizes + rng.integers(self.sizes, size=n)
         self._randomize_model(ids)
-        self.batch.set_const(ids)
+        self.scene.set_const(self.batch, self._field["geom_rbound"], ids, self.variant[ids])
 
         self.batch.reset(ids, stage=0)
         start = self._starts[shape, rng.integers(self._starts.shape[1], size=n)]
@@ -150,6 +162,7 @@ class ReorientTask:
         spread = r.state_noise * np.array([1.0] * 3 + [10.0] * 3)
         self._bias[ids] = rng.uniform(-spread, spread, (n, 6))
         self._new_goal(ids)
+        self._away[ids] = self._beyond()[ids]
         self.batch.forward(ids)
         self._look(ids)
 
@@ -218,7 +231,7 @@ class ReorientTask:
         """Sends actions (N, ACTIONS) in [-1, 1]."""
         r, rng = self.random, self.rng
         noisy = action + r.action_noise * rng.normal(size=action.shape) if r.action_noise else action
-        self.ctrl[:] = self.interface.target(noisy, self._measured_q) - self._offset
+        self.ctrl[:] = self.interface.target(noisy, self._measured_q, self._stop) - self._offset
         begins = (self._push_left == 0) & (rng.random(self.n) < r.push_rate)
         self._push_left = np.where(begins, 2, np.maximum(self._push_left - 1, 0))
         fresh = randomize.directions(rng, self.n) * rng.uniform(0, r.push, (self.n, 1)) * self.mass[:, None]
@@ -237,6 +250,7 @@ class ReorientTask:
         self.time += 1
         self._before = self._error
         self._error = self.error()
+        self._away_before, self._away = self._away, self._beyond()
         within = self._error < c.tolerance
         self._first_touch = within & ~self._touched
         self._touched |= within
@@ -259,11 +273,19 @@ class ReorientTask:
         self._measured_q[ids] = (self.qpos[:, :16] + self._offset)[ids] + noise
         spread = r.state_noise * np.array([1.0] * 3 + [10.0] * 3)
         self._seen[ids] = self._bias[ids] + rng.normal(size=(n, 6)) * spread
+        dot = np.abs((self.goal[ids] * self._measured_quat()[ids]).sum(axis=1))
+        self._stop[ids] = 2 * np.arccos(np.minimum(dot, 1.0)) < self.config.stop * self.config.tolerance
+
+    def _measured_quat(self) -> F64:
+        return rotations.multiply(rotations.from_rotvec(self._seen[:, 3:]), self.qpos[:, 19:])
 
     def error(self) -> F64:
         """(N,) rad between the object's true orientation and the goal."""
         dot = np.abs((self.goal * self.qpos[:, 19:]).sum(axis=1))
         return 2 * np.arccos(np.minimum(dot, 1.0))
+
+    def _beyond(self) -> F64:
+        return np.maximum(np.linalg.norm(self.qpos[:, 16:19] - CENTER, axis=1) - FREE, 0.0)
 
     def speeds(self) -> tuple[F64, F64, F64]:
         """(N,) each: fastest joint [rad/s], object [m/s] and [rad/s]."""
@@ -277,23 +299,23 @@ class ReorientTask:
     def observe(self) -> dict[str, F64]:
         """Observation (N, observations) with privileged state, achieved_goal (N, 4), desired_goal (N, 4)."""
         pos = self.qpos[:, 16:19] + self._seen[:, :3]
-        quat = rotations.multiply(rotations.from_rotvec(self._seen[:, 3:]), self.qpos[:, 19:])
+        quat = self._measured_quat()
         turn = rotations.to_rotvec(rotations.multiply(self.goal, rotations.conjugate(quat)))
         spin = rotations.rotate(quat, self.qvel[:, 19:])
         tips = (self._tips - pos[:, None]).reshape(self.n, 12)
         observation = np.concatenate(
             [
                 self.interface.observe(self._measured_q),  # 48
-                0.2 * self.qvel[:, :16],  # 16
-                20 * (pos - CENTER),  # 3
+                0.5 * self.qvel[:, :16],  # 16
+                40 * (pos - CENTER),  # 3
                 _axes(quat),  # 6
-                5 * self.qvel[:, 16:19],  # 3
-                0.2 * spin,  # 3
+                10 * self.qvel[:, 16:19],  # 3
+                0.4 * spin,  # 3
                 turn,  # 3
                 _axes(self.goal),  # 6
                 self.gravity,  # 3
-                10 * tips,  # 12
-                20 * self._extent[self.variant],  # 3
+                20 * tips,  # 12
+                50 * (self._extent[self.variant] - 0.06),  # 3
                 np.stack([np.log(self.mass / 0.1), np.log(self.friction)], axis=1),  # 2
             ],
             axis=1,
@@ -310,6 +332,7 @@ class ReorientTask:
         return {
             "error": self._error.copy(),
             "turned": self._before - self._error,
+            "returned": self._away_before - self._away,
             "touched": self._first_touch.astype(np.float64),
             "settled": self._settled.astype(np.float64),
             "joint_speed": joints,
@@ -332,11 +355,11 @@ class ReorientTask:
         calm: F64 = np.exp(-info["spin"] / c.rest[2] / 2 - info["joint_speed"] / c.rest[0] / 4)
         return {
             "turn": w.turn * info["turned"],
+            "home": w.home * info["returned"],
             "near": w.near * np.exp(-info["error"] / c.tolerance),
             "rest": w.rest * near * calm,
             "touched": w.touched * info["touched"],
             "settled": w.settled * info["settled"],
-            "away": -w.away * np.clip((info["distance"] - 0.03) / 0.05, 0, 1),
             "fast": -w.fast * np.clip(info["spin"] - 5.0, 0, 10),
             "gentle": -w.gentle * info["effort"],
             "dropped": -w.dropped * info["dropped"],
@@ -361,7 +384,7 @@ class ReorientTask:
         """Goes back to what `state` returned, for a task of the same configuration and size."""
         for name, array in self.memory().items():
             array[...] = state["arrays"][name]
-        self.batch.set_const()
+        self.scene.set_const(self.batch, self._field["geom_rbound"], np.arange(self.n), self.variant)
         self.rng.bit_generator.state = state["rng"]
 
     def memory(self) -> dict[str, np.ndarray]:
