@@ -55,6 +55,7 @@ OPTIONS: dict[Kind, dict[str, Option]] = {
         "seed": Option("0", "of the scene's randomization"),
         "rate": Option("1.0", "times real time at most; 0: as fast as it goes"),
         "camera": Option("none", "a simulated camera, which needs OpenGL", ("none", "d435")),
+        "perception": Option("state", "the simulation's own, or through its camera", ("state", "camera")),
         "tool": _TOOL,
         "controller": _CONTROLLER,
     },
@@ -108,7 +109,9 @@ def graph(kind: Kind, words: Mapping[str, str] | None = None) -> tuple[Entry, ..
 def _sim(chosen: dict[str, str]) -> tuple[Entry, ...]:
     time: dict[str, Value] = {"use_sim_time": True}
     # A simulation may be slow without being lost, and its arm is half a period late by design.
-    patient: dict[str, Value] = {"arm_lost_after": 5.0, "hand_lost_after": 5.0, "follow": False}
+    waits = {f"{device}_{time}_after": 5.0 for device in ("arm", "hand") for time in ("pause", "lost")}
+    sees = chosen["perception"] == "camera"
+    patient: dict[str, Value] = {**waits, "follow": False}
     return (
         Entry(
             "sim_node",
@@ -116,9 +119,11 @@ def _sim(chosen: dict[str, str]) -> tuple[Entry, ...]:
                 "scene": chosen["scene"],
                 "seed": _number("seed", chosen["seed"], int),
                 "rate": _number("rate", chosen["rate"]),
-                "camera_rate": 5.0 if chosen["camera"] != "none" else 0.0,
+                "camera_rate": 5.0 if chosen["camera"] != "none" or sees else 0.0,
+                "scene_topic": not sees,
             },
         ),
+        *([Entry("scene_node", time | {"tool": chosen["tool"]})] if sees else []),
         Entry("robot_node", time | patient | {"arm": "fr3", "hand": "leap"}),
         Entry("policy_node", time | {"tool": chosen["tool"], "controller": chosen["controller"]}),
         Entry("task_node", time | {"tool": chosen["tool"], "patience": 5.0}),
@@ -138,6 +143,8 @@ def _robot(chosen: dict[str, str]) -> tuple[Entry, ...]:
     if chosen["camera"] != "none":
         entries.append(Entry("camera_node", {"camera": chosen["camera"]}))
     if chosen["arm"] == "fr3" and chosen["hand"] == "leap":  # policy and actions know this robot only
+        if chosen["camera"] != "none":
+            entries.append(Entry("scene_node", {"tool": chosen["tool"]}))
         entries.append(Entry("policy_node", {"tool": chosen["tool"], "controller": chosen["controller"]}))
         entries.append(Entry("task_node", {"tool": chosen["tool"]}))
     return tuple(entries)

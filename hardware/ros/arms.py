@@ -14,7 +14,7 @@ import numpy as np
 from toolwright.hardware.robot import F64, JointSpec
 
 _TEXTS = ("about", "states", "commands", "action", "bringup")
-_NUMBERS = ("lost_after", "tracking", "tracking_time", "state_rate")
+_NUMBERS = ("pause_after", "lost_after", "braking", "tracking", "tracking_time", "state_rate")
 _LIMITS = ("lower", "upper", "velocity", "acceleration", "effort")
 
 
@@ -35,7 +35,9 @@ class ArmConfig:
     action: str  # of control_msgs/FollowJointTrajectory
     bringup: str  # the maker's command that starts driver and controllers
     state_rate: float  # 1/s, at which joint states must come
-    lost_after: float  # s
+    pause_after: float  # s without joint states
+    lost_after: float  # s without joint states
+    braking: float  # rad/s^2, of a stop
     tracking: float  # rad
     tracking_time: float  # s
 
@@ -85,8 +87,12 @@ def _config(name: str, raw: Any) -> ArmConfig:
     numbers: dict[str, Any] = {key: _number(key, raw[key]) for key in _NUMBERS}
     if negative := [key for key, value in numbers.items() if value < 0]:
         raise ValueError(f"{negative} must not be negative")
-    if numbers["lost_after"] * numbers["state_rate"] < 2:
-        raise ValueError("lost_after is less than two periods of state_rate: one late message would stop the arm")
+    if numbers["pause_after"] * numbers["state_rate"] < 2:
+        raise ValueError("pause_after is less than two periods of state_rate: one late message would pause the arm")
+    if numbers["lost_after"] < numbers["pause_after"]:
+        raise ValueError("lost_after is less than pause_after")
+    if not numbers["braking"]:
+        raise ValueError("braking must be above zero")
     joints, acceleration = _joints(raw["joints"])
     return ArmConfig(name=name, joints=joints, acceleration=acceleration, **texts, **numbers)
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from toolwright.hardware.robot import F64
 from toolwright.hardware.ros import topics
-from toolwright.hardware.ros.messages import to_trajectory
+from toolwright.hardware.ros.messages import to_braking, to_trajectory
 
 # Of control_msgs/FollowJointTrajectory.
 _CODES = {
@@ -30,6 +30,8 @@ class Commander(Protocol):
 
     def send(self, q: F64, names: tuple[str, ...], reach: float) -> None: ...
 
+    def brake(self, q: F64, dq: F64, names: tuple[str, ...], seconds: float) -> None: ...
+
 
 class TopicCommander:
     """Publishes points."""
@@ -42,6 +44,10 @@ class TopicCommander:
     def send(self, q: F64, names: tuple[str, ...], reach: float) -> None:
         """One point (n,) [rad], to be reached in `reach` [s]."""
         self._publisher.publish(to_trajectory(q, names, reach))
+
+    def brake(self, q: F64, dq: F64, names: tuple[str, ...], seconds: float) -> None:
+        """Comes to rest from joints (n,) [rad] that move at `dq` [rad/s]."""
+        self._publisher.publish(to_braking(q, dq, names, seconds))
 
 
 class ActionCommander:
@@ -69,11 +75,18 @@ class ActionCommander:
 
     def send(self, q: F64, names: tuple[str, ...], reach: float) -> None:
         """One point (n,) [rad], to be reached in `reach` [s]."""
+        self._follow(to_trajectory(q, names, reach))
+
+    def brake(self, q: F64, dq: F64, names: tuple[str, ...], seconds: float) -> None:
+        """Comes to rest from joints (n,) [rad] that move at `dq` [rad/s]."""
+        self._follow(to_braking(q, dq, names, seconds))
+
+    def _follow(self, trajectory: Any) -> None:
         self._number += 1
         self.trouble = "" if self._client.server_is_ready() else f"there is no action {self._action}"
         if self.trouble:
             return
-        goal = self._kind.Goal(trajectory=to_trajectory(q, names, reach))
+        goal = self._kind.Goal(trajectory=trajectory)
         number = self._number
         self._client.send_goal_async(goal).add_done_callback(lambda done: self._answered(number, done.result()))
 

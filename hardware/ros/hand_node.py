@@ -7,11 +7,13 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from toolwright.hardware.calibration import CalibrationFileError, leap_motors
 from toolwright.hardware.drivers.dynamixel import BusError
 from toolwright.hardware.drivers.leap_hand import HandError, HandSettings, LeapHand
+from toolwright.hardware.joints import LEAP_MOTORS, MotorMap
 from toolwright.hardware.robot import JointOrderError, JointTarget, RobotState
 from toolwright.hardware.ros import messages, topics
-from toolwright.hardware.ros.node import Diagnostics, declare, now, parameter, steady
+from toolwright.hardware.ros.node import Diagnostics, ParameterError, declare, now, parameter, steady
 
 RETRY = 1.0  # s
 
@@ -49,7 +51,7 @@ class HandNode:
             reply_timeout=p.reply_timeout,
             release_on_close=p.release_on_close,
         )
-        self.hand = LeapHand(self._fake.port if self._fake else p.port, p.period, settings)
+        self.hand = LeapHand(self._fake.port if self._fake else p.port, p.period, settings, _motors(bool(self._fake)))
         self._connected, self._trouble, self._retry_at = False, "not connected yet", 0.0
         self._states = topics.publisher(self.node, topics.HAND_STATES)
         self._emergency = topics.publisher(self.node, topics.EMERGENCY)
@@ -113,3 +115,11 @@ class HandNode:
     def _diagnose(self) -> tuple[int, str, dict[str, str]]:
         values = {"port": self.parameters.port, "damaged replies": str(self.hand.damaged_replies)}
         return (2, self._trouble, values) if self._trouble else (0, "connected", values)
+
+
+def _motors(fake: bool) -> MotorMap:
+    """The wiring with this hand's own zeros; faked motors have the nominal ones."""
+    try:
+        return LEAP_MOTORS if fake else leap_motors()
+    except CalibrationFileError as error:
+        raise ParameterError(f"hand_node: {error}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,9 @@ from toolwright.hardware.ros import topics
 from toolwright.hardware.ros.commanders import Commander, TopicCommander
 from toolwright.hardware.ros.messages import MessageRefused, from_joint_state
 
+_SHORTEST = 0.005  # s of a braking path
+_GUESS = 2.0  # times `lost_after` for which the last speed says where a silent device is
+
 
 class LinkLost(RuntimeError):
     """A device whose joint states stopped coming, or that does not follow."""
@@ -23,8 +27,9 @@ class LinkLost(RuntimeError):
 class LinkSettings:
     """Times of a link, and what counts as following."""
 
-    lost_after: float = 0.025  # s without joint states
-    brake: float = 0.015  # s in which a stop ends the motion
+    pause_after: float = 0.02  # s without joint states; motion pauses, and goes on when they come again
+    lost_after: float = 0.1  # s without joint states; the device is lost
+    braking: float | F64 = 30.0  # rad/s^2, of a stop
     tracking: float = 0.0  # rad that a joint may lag behind its target; 0 is not watched
     tracking_time: float = 0.3  # s that it may do so
     keeps_goal: bool = False  # a stop leaves the last target in force, as a grip needs it
@@ -61,6 +66,7 @@ class Link:
         self.name, self.joints, self.period, self.settings = name, joints, period, settings
         self.states, self.commands = states, commands
         self.muted = False  # targets are not published: nobody has asked this device for anything
+        self.on_news: Callable[[], None] = lambda: None  # called after new joint states, in the node's thread
         self._state: RobotState | None = None
         self._heard = -math.inf  # s, monotonic
         self._refusal = ""
@@ -73,6 +79,15 @@ class Link:
     def newest(self) -> float:
         """s, stamp of the newest joint states; 0 before the first."""
         return self._state.stamp if self._state is not None else 0.0
+
+    @property
+    def late(self) -> float:
+        """s of silence, where it is longer than a live device's; 0 otherwise.
+
+        Long before a device counts as lost, motion can pause: if it was jitter, nothing but a moment is lost.
+        """
+        silence = self._silence()
+        return silence if silence > self.settings.pause_after else 0.0
 
     def connect(self) -> None:
         """Checks that joint states come.
@@ -103,12 +118,16 @@ class Link:
     def stop(self, reason: str) -> None:
         """Brakes evenly from the measured speed and holds there. With nothing measured, the last point stands."""
         del reason
-        state, brake = self._state, self.settings.brake
+        state, silence = self._state, self._silence()
         if state is None or self._sent is None or self.settings.keeps_goal:
             return
-        if self._silence() <= self.settings.lost_after:
+        if silence <= _GUESS * self.settings.lost_after:
             joints = self.joints
-            self._publish(np.clip(state.q + state.dq * brake / 2, joints.lower, joints.upper), brake)
+            seconds = max(float((np.abs(state.dq) / self.settings.braking).max()), _SHORTEST)
+            at = np.clip(state.q + state.dq * silence, joints.lower, joints.upper)
+            room = np.where(state.dq > 0, joints.upper - at, joints.lower - at)  # rad, signed as the motion
+            dq = np.where(np.abs(state.dq) * seconds / 2 > np.abs(room), 2 * room / seconds, state.dq)
+            self._commander.brake(at, dq, joints.names, seconds)
         self._sent, self._behind_since = None, math.inf
 
     def close(self) -> None:
@@ -130,6 +149,7 @@ class Link:
             return
         if self._state is None or state.stamp >= self._state.stamp or self._silence() > self.settings.lost_after:
             self._state, self._heard, self._refusal = state, time.monotonic(), ""
+            self.on_news()
 
     def _silence(self) -> float:
         return time.monotonic() - self._heard

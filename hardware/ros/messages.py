@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from toolwright.hardware import rotations
 from toolwright.hardware.robot import F64, Frame, JointOrderError, JointSpec, RobotState
+
+BRAKING_POINTS = 4
 
 
 class MessageRefused(ValueError):
@@ -93,16 +96,40 @@ def to_trajectory(q: F64, names: tuple[str, ...], reach: float, stamp: float = 0
     return message
 
 
-def from_trajectory(message: Any) -> tuple[tuple[str, ...], F64]:
+def to_braking(q: F64, dq: F64, names: tuple[str, ...], seconds: float) -> Any:
+    """trajectory_msgs/JointTrajectory that comes to rest evenly: positions and velocities, from now on.
+
+    Args:
+        q: (n,) rad, at the beginning.
+        dq: (n,) rad/s, at the beginning.
+        names: of the joints.
+        seconds: s until the joints stand.
+    """
+    from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+
+    points = []
+    for share in np.arange(1, BRAKING_POINTS + 1) / BRAKING_POINTS:
+        at = q + dq * seconds * share * (1 - share / 2)
+        moving = dq * (1 - share)
+        points.append(JointTrajectoryPoint(positions=at.tolist(), velocities=moving.tolist()))
+        points[-1].time_from_start = to_duration(seconds * float(share))
+    return JointTrajectory(joint_names=list(names), points=points)
+
+
+def from_trajectory(message: Any, whole: bool = False) -> tuple[tuple[str, ...], F64]:
     """Names and positions (n,) [rad] of a trajectory with one point.
+
+    Args:
+        message: trajectory_msgs/JointTrajectory.
+        whole: True takes several points, too, and returns the last.
 
     Raises:
         MessageRefused: another number of points, or of positions. Whole trajectories are for the arm's own controller.
     """
     names = tuple(message.joint_names)
-    if len(message.points) != 1:
+    if len(message.points) != 1 and not (whole and message.points):
         raise MessageRefused(f"a target is one point, got {len(message.points)}: stream them one by one")
-    q = np.array(message.points[0].positions, dtype=np.float64)
+    q = np.array(message.points[-1].positions, dtype=np.float64)
     if len(q) != len(names) or not names:
         raise MessageRefused(f"{len(names)} joint names with {len(q)} positions")
     if len(set(names)) != len(names):
@@ -126,6 +153,30 @@ def to_images(frame: Frame, frame_id: str) -> tuple[Any, Any, Any]:
     for message in (color, depth, info):
         message.header.stamp, message.header.frame_id = stamp, frame_id
     return color, depth, info
+
+
+def from_images(color: Any, depth: Any, info: Any, pose: Any) -> Frame:
+    """The frame of what `to_images` and `to_pose` made.
+
+    Raises:
+        MessageRefused: another encoding, sizes that differ, or rows with gaps.
+    """
+    height, width = depth.height, depth.width
+    if (color.encoding, depth.encoding) != ("rgb8", "32FC1"):
+        raise MessageRefused(f"images are rgb8 and 32FC1, got {color.encoding} and {depth.encoding}")
+    if (color.height, color.width) != (height, width) or (color.step, depth.step) != (3 * width, 4 * width):
+        raise MessageRefused(f"color {color.width}x{color.height} is not aligned with depth {width}x{height}")
+    at, turn = pose.pose.position, pose.pose.orientation
+    T = np.eye(4)
+    T[:3, :3] = rotations.rotate(np.array([turn.w, turn.x, turn.y, turn.z]), np.eye(3)).T
+    T[:3, 3] = at.x, at.y, at.z
+    return Frame(
+        stamp=seconds(depth.header.stamp),
+        depth=np.frombuffer(depth.data, dtype="<f4").reshape(height, width).astype(np.float64),
+        rgb=np.frombuffer(color.data, dtype=np.uint8).reshape(height, width, 3),
+        K=np.array(info.k, dtype=np.float64).reshape(3, 3),
+        T_world_cam=T,
+    )
 
 
 def to_cloud(frame: Frame, frame_id: str) -> Any:

@@ -44,8 +44,12 @@ class RobotParameters:
     )
     period: float = parameter(0.05, "s between two targets", 0.005, 1.0)
     speed: float = parameter(1.0, "share of the velocity and acceleration limits that the gate allows", 0.01, 1.0)
+    arm_pause_after: float = parameter(
+        0.0, "s without the arm's joint states; motion pauses; 0: as its file says", 0.0, 60.0
+    )
+    hand_pause_after: float = parameter(0.02, "s without the hand's joint states; motion pauses", 0.005, 60.0)
     arm_lost_after: float = parameter(0.0, "s without the arm's joint states; 0: as its file says", 0.0, 60.0)
-    hand_lost_after: float = parameter(0.025, "s without the hand's joint states", 0.01, 60.0)
+    hand_lost_after: float = parameter(0.1, "s without the hand's joint states", 0.01, 60.0)
     follow: bool = parameter(True, "stop where the arm does not follow its targets")
     stale: float = parameter(0.15, "s, age of states and targets that the gate still takes", 0.02, 10.0)
     workspace: str = parameter("", "m, box that the palm does not leave: x y z of its low, then of its high corner")
@@ -86,6 +90,8 @@ class RobotNode:
         )
         n = len(spec)
         self._links = devices
+        for link in devices.values():
+            link.on_news = self._watch_links  # whoever still speaks is the clock for who has fallen silent
         self._connected = False
         self._complaint, self._warned, self._retry_at = "", "", 0.0
         self._silent_until = time.monotonic() + 2.0  # a start in any order is no news
@@ -95,7 +101,8 @@ class RobotNode:
         self._forwarded_at = -math.inf
         self._askers: list[str] = []  # whose targets are in the next one
         self._stopped = "?"
-        self._counts = {"forwarded": 0, "changed": 0, "refused": 0}
+        self._counts = {"forwarded": 0, "changed": 0, "refused": 0, "pauses": 0}
+        self._paused = False
         self._heard: dict[str, float] = {}
         self._connect_topics(p)
 
@@ -116,7 +123,9 @@ class RobotNode:
             except ArmError as error:
                 raise ParameterError(f"robot_node: parameter 'arm': {error}") from None
             settings = LinkSettings(
+                pause_after=p.arm_pause_after or arm.pause_after,
                 lost_after=p.arm_lost_after or arm.lost_after,
+                braking=arm.braking,
                 tracking=arm.tracking if p.follow else 0.0,
                 tracking_time=arm.tracking_time,
             )
@@ -124,7 +133,7 @@ class RobotNode:
             devices["arm"] = Link(self.node, "arm", arm.joints, arm.states, arm.commands, p.period, settings, commander)
             limits.append(arm.acceleration)
         if p.hand == "leap":
-            settings = LinkSettings(lost_after=p.hand_lost_after, keeps_goal=True)
+            settings = LinkSettings(p.hand_pause_after, p.hand_lost_after, keeps_goal=True)
             states, commands = topics.HAND_STATES.name, topics.HAND_TRAJECTORY.name
             devices["hand"] = Link(self.node, "hand", LEAP, states, commands, p.period, settings)
             limits.append(known_acceleration(LEAP))
@@ -162,6 +171,7 @@ class RobotNode:
         elif self.gate.stopped:
             self._peek()
         else:
+            self._watch_links()
             self._read()
             self._check_watched()
         self._say_stopped()
@@ -188,6 +198,18 @@ class RobotNode:
         except Exception as error:
             self._forget()
             self.node.get_logger().error(f"stopped: {error}")
+
+    def _watch_links(self) -> None:
+        """Pauses while a device is late: the others come to rest before it is known whether it is lost."""
+        if not self._connected or self.gate.stopped:
+            return
+        late = {name: link.late for name, link in self._links.items() if link.late}
+        if late and not self._paused:
+            self._counts["pauses"] += 1
+            reason = ", ".join(f"{name} silent for {silence * 1e3:.0f} ms" for name, silence in late.items())
+            self.gate.stop(f"pause: {reason}")
+            self._forget()
+        self._paused = bool(late)
 
     def _peek(self) -> None:
         """Goes on reporting while the emergency stop is latched; what cannot be read is no news then."""
@@ -228,7 +250,7 @@ class RobotNode:
             self._counts["refused"] += 1
             self._tell(GateReport(time_now, {"stale": names}, f"a target of {time_now - stamp:.3f} s ago"))
             return
-        if not self._connected or self.gate.stopped or self._state is None:
+        if not self._connected or self.gate.stopped or self._paused or self._state is None:
             self._counts["refused"] += 1
             return
         if self._wanted is None:
@@ -249,7 +271,7 @@ class RobotNode:
     def _forward(self) -> None:
         self._fresh[:] = False
         askers, self._askers = self._askers, []
-        if self._wanted is None or self.gate.stopped:
+        if self._wanted is None or self.gate.stopped or self._paused:
             return
         try:
             self._publish(self.gate.read())

@@ -34,6 +34,9 @@ class SimParameters:
     seed: int = parameter(0, "of the scene's randomization and of the noise of perception", 0, 2**31)
     rate: float = parameter(1.0, "times real time at most; 0: as fast as targets come", 0.0, 100.0)
     patience: float = parameter(1.0, "s of real time that a step waits for targets", 0.0, 10.0)
+    scene_topic: bool = parameter(
+        True, "publish what is known of the simulation as scene; otherwise scene_node sees it"
+    )
     camera_rate: float = parameter(0.0, "frames per simulated second; 0: no camera", 0.0, 20.0)
 
 
@@ -83,7 +86,7 @@ class SimNode:
         where = self._devices[device]
         names = tuple(self._robot.joints.names[i] for i in where)
         try:
-            given, q = messages.from_trajectory(message)
+            given, q = messages.from_trajectory(message, whole=True)
             if given != names:
                 raise JointOrderError(f"expected {list(names)}, got {list(given)}")
         except (messages.MessageRefused, JointOrderError) as error:
@@ -129,7 +132,8 @@ class SimNode:
     def _publish(self) -> None:
         from toolwright.launch.nodes.scene_message import to_json
 
-        self._scene.publish(topics.load(topics.SCENE.type)(data=to_json(self.world.perception.look())))
+        if self.parameters.scene_topic:
+            self._scene.publish(topics.load(topics.SCENE.type)(data=to_json(self.world.perception.look())))
         state = self._robot.read()
         for device, where in self._devices.items():
             part = RobotState(state.stamp, state.q[where], state.dq[where], state.effort[where])

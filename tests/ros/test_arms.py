@@ -17,7 +17,7 @@ def test_shipped_arm_is_complete(name):
     assert len(arm.joints) == NUMBER_OF_JOINTS[name]
     assert arm.commands.endswith("/joint_trajectory") and arm.action.endswith("/follow_joint_trajectory")
     assert arm.bringup.startswith("ros2 launch")
-    assert arm.lost_after <= 0.025, "a loss must be noticed early enough to stop within 50 ms"
+    assert arm.pause_after <= 0.02, "a loss must be noticed early enough to stop within 50 ms"
 
 
 def test_every_shipped_file_is_tested():
@@ -50,8 +50,10 @@ def test_own_arm_is_one_file(tmp_path):
         ("states: /js", "states: ''", "must be texts"),
         ("states: /js", "sates: /js", "unknown"),
         ("bringup: go", "", "missing"),
-        ("lost_after: 0.03", "lost_after: 0.001", "one late message would stop the arm"),
-        ("lost_after: 0.03", "lost_after: -1", "must not be negative"),
+        ("pause_after: 0.03", "pause_after: 0.001", "one late message would pause the arm"),
+        ("lost_after: 0.04", "lost_after: 0.02", "lost_after is less than pause_after"),
+        ("lost_after: 0.04", "lost_after: -1", "must not be negative"),
+        ("braking: 30", "braking: 0", "braking must be above zero"),
         ("joints:", "joints: [", "not YAML"),
     ],
 )
@@ -80,7 +82,9 @@ commands: /c/joint_trajectory
 action: /c/follow_joint_trajectory
 bringup: go
 state_rate: 100
-lost_after: 0.03
+pause_after: 0.03
+lost_after: 0.04
+braking: 30
 tracking: 0.1
 tracking_time: 0.3
 """

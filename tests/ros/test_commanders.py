@@ -108,9 +108,52 @@ def test_a_missing_server_is_trouble(commander, client):
     assert "there is no action /arm/follow" in commander.trouble and not client.goals
 
 
+@pytest.fixture
+def moving(commander, client, make_node, spin, until):
+    """A function that returns a link to an arm that moves, and what it was told."""
+
+    def start(q: Any, dq: Any, braking: float) -> tuple[Link, Client]:
+        node = make_node("link")
+        settings = LinkSettings(60.0, 60.0, braking)
+        link = Link(node, "arm", FR3, "states", "commands", 0.05, settings, commander)
+        states = topics.publisher(node, topics.JOINT_STATES, "states")
+        spin(node)
+        until(states.get_subscription_count)
+        states.publish(messages.to_joint_state(RobotState(1.0, q, dq, 0 * q), FR3.names))
+        until(lambda: link.newest)
+        link.send(JointTarget(q))
+        return link, client
+
+    return start
+
+
+@pytest.mark.parametrize("speed", [0.1, 0.4, 2.6])
+def test_a_stop_brakes_evenly_within_the_limit(moving, speed):
+    dq = speed * np.array([1.0, -1, 0.5, 0, 0.2, 0, 0])
+    link, client = moving(Q, dq, braking=30.0)
+    link.stop("a device is lost")
+    points = client.goals[-1][0]["trajectory"].points
+    times = np.array([0.0, *(messages.seconds(point.time_from_start) for point in points)])
+    speeds = np.array([dq, *(point.velocities for point in points)])
+    assert np.abs(np.diff(speeds, axis=0) / np.diff(times)[:, None]).max() <= 30.0 * 1.001
+    np.testing.assert_array_equal(speeds[-1], 0)
+    assert times[-1] == pytest.approx(max(speed / 30.0, 0.005), rel=1e-6)
+    steps = np.diff([point.positions for point in points], axis=0)
+    np.testing.assert_allclose(steps, (speeds[1:-1] + speeds[2:]) / 2 * np.diff(times)[1:, None], atol=1e-9)
+
+
+def test_a_stop_at_the_end_of_a_range_stays_inside(moving):
+    q = Q.copy()
+    q[0] = FR3.upper[0] - 0.001
+    link, client = moving(q, 2.0 * np.eye(7)[0], braking=30.0)
+    link.stop("a device is lost")
+    points = client.goals[-1][0]["trajectory"].points
+    assert max(point.positions[0] for point in points) <= FR3.upper[0] + 1e-12
+
+
 def test_trouble_of_the_controller_is_a_lost_arm(commander, client, make_node, spin, until):
     node = make_node("link")
-    link = Link(node, "arm", FR3, "states", "commands", 0.05, LinkSettings(lost_after=5.0), commander)
+    link = Link(node, "arm", FR3, "states", "commands", 0.05, LinkSettings(5.0, 5.0), commander)
     states = topics.publisher(node, topics.JOINT_STATES, "states")
     spin(node)
     until(states.get_subscription_count)

@@ -63,6 +63,56 @@ def test_an_unplugged_hand_stops_the_robot_and_is_found_again(hand, until):
     assert len(hand.emergencies) == 1, "one loss is said once"
 
 
+def test_hand_node_keeps_its_rate_with_sixteen_motors(hand, record_property):
+    """The machine may be busy with other things: what is asserted is a fifth of what is measured on a quiet one."""
+    time.sleep(0.5)
+    n, began = len(hand.heard), time.monotonic()
+    works: list[float] = []
+    read = hand.hand.read
+
+    def timed() -> Any:
+        at = time.perf_counter()
+        try:
+            return read()
+        finally:
+            works.append(time.perf_counter() - at)
+
+    hand.hand.read = timed
+    time.sleep(2.0)
+    rate = (len(hand.heard) - n) / (time.monotonic() - began)
+    p50, p99 = np.percentile(1e3 * np.array(works), [50, 99])
+    record_property("hand_node", f"{rate:.1f} joint states/s; a read of 16 motors p50 {p50:.2f} ms, p99 {p99:.2f} ms")
+    print(f"{rate:.1f} joint states/s; a read of 16 motors p50 {p50:.2f} ms, p99 {p99:.2f} ms, N = {len(works)}")
+    assert rate > 20
+
+
+def test_hand_node_has_the_zeros_of_the_calibration(make_node, tmp_path, monkeypatch):
+    from toolwright.hardware import calibration as cal
+    from toolwright.hardware.joints import LEAP_MOTORS
+    from toolwright.hardware.ros.hand_node import HandNode
+
+    monkeypatch.setenv(cal.VARIABLE, str(tmp_path / "calibration.json"))
+    offsets = LEAP_MOTORS.offset + 0.02
+    cal.save(cal.Calibration(hand=cal.HandZero(dict(zip(LEAP.names, offsets.tolist(), strict=True)))))
+    node = HandNode(make_node("hand_node", port=str(tmp_path / "no_port")))
+    np.testing.assert_array_equal(node.hand.motors.offset, offsets)
+
+
+def test_the_camera_stands_where_the_calibration_says(tmp_path, monkeypatch, caplog):
+    from toolwright.hardware import calibration as cal
+    from toolwright.launch.nodes.cameras import place
+
+    monkeypatch.setenv(cal.VARIABLE, str(tmp_path / "calibration.json"))
+    assert place("") is None and "calibrate camera" in caplog.text
+    T = np.eye(4)
+    T[:3, 3] = 0.8, 0.0, 0.4
+    cal.save(cal.Calibration(camera=cal.CameraPlace(T, np.eye(4), serial="123")))
+    np.testing.assert_array_equal(place("123"), T)
+    np.testing.assert_array_equal(place(""), T)
+    with pytest.raises(cal.CalibrationFileError, match="is of camera 123, not 124"):
+        place("124")
+
+
 class Camera:
     """Delivers one picture again and again, or fails."""
 

@@ -30,7 +30,10 @@ def test_every_entry_is_a_node_that_can_be_started(kind):
 def test_the_simulated_graph_is_the_real_one_with_the_simulation_for_the_devices():
     devices = {"hand_node", "camera_node"}
     real = {entry.node for entry in graph("robot")} - devices
-    assert {entry.node for entry in graph("sim")} - {"sim_node"} == real
+    assert {entry.node for entry in graph("sim", {"perception": "camera"})} - {"sim_node"} == real
+    assert {entry.node for entry in graph("sim")} - {"sim_node"} == real - {"scene_node"}, (
+        "it says what is there itself"
+    )
 
 
 def test_only_the_known_robot_gets_policy_and_task():

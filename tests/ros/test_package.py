@@ -66,7 +66,7 @@ def test_the_page_names_every_topic_service_node_and_parameter():
     import dataclasses
 
     from toolwright.hardware.ros import camera_node, hand_node, robot_node
-    from toolwright.launch.nodes import estop_node, policy_node, record_node, sim_node, task_node
+    from toolwright.launch.nodes import estop_node, policy_node, record_node, scene_node, sim_node, task_node
     from toolwright.launch.nodes.__main__ import NODES
 
     page = (ROOT / "docs/ros.md").read_text()
@@ -75,6 +75,7 @@ def test_the_page_names_every_topic_service_node_and_parameter():
         hand_node.HandParameters,
         camera_node.CameraParameters,
         sim_node.SimParameters,
+        scene_node.SceneParameters,
         policy_node.PolicyParameters,
         task_node.TaskParameters,
         record_node.RecordParameters,
