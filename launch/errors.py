@@ -23,16 +23,20 @@ EXPECTED = {
     "CalibrationFileError",
     "CameraError",
     "HandError",
+    "Fr3Error",
     "BusError",
     "PadError",
     "NoAnswer",
     "ModelError",
+    "AffordanceError",
+    "EncoderDataError",
 }
 
 # Optional modules and the extra of pyproject.toml that brings them.
 EXTRAS = {
     "open3d": "vision",
     "onnxruntime": "vision",
+    "onnx": "vision",
     "pydantic_ai": "llm",
     "openai": "llm",
     "viser": "web",
@@ -42,6 +46,7 @@ EXTRAS = {
     "dynamixel_sdk": "hardware",
     "serial": "hardware",
     "cv2": "hardware",
+    "franky": "fr3",
     "pyarrow": "lerobot",
     "textual": "console",
     "mcp": "mcp",

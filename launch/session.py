@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from toolwright.llm_planner.skills.actions import Actions
     from toolwright.llm_planner.skills.hand_skills import HandActions
     from toolwright.perception.scene import Perception
+    from toolwright.sim.camera import DepthCamera
     from toolwright.sim.render import VideoWriter
     from toolwright.sim.robot import SimRobot
     from toolwright.sim.scene import SceneSpec
@@ -36,6 +38,7 @@ class Session:
     recorder: Recorder | None = None
     gate: Robot | None = None  # what the actions send through
     spec: SceneSpec | None = None  # the scene as it was drawn
+    camera: DepthCamera | None = None  # that perception looks through
 
     def __enter__(self) -> Session:
         return self
@@ -72,6 +75,8 @@ class Session:
     def close(self) -> None:
         """Releases the robot and finishes video and recording."""
         self.robot.close()
+        if self.camera is not None:
+            self.camera.close()
         if self.video is not None:
             self.video.close()
         if self.recorder is not None:
@@ -79,7 +84,12 @@ class Session:
 
 
 def open_session(
-    scene: str, seed: int, video: str | None = None, controller: str = "learned", record: str | None = None
+    scene: str,
+    seed: int,
+    video: str | None = None,
+    controller: str = "learned",
+    record: str | None = None,
+    perception: str = "state",
 ) -> Session:
     """Builds a scene and puts the robot into it.
 
@@ -89,6 +99,7 @@ def open_session(
         video: where to write a video of the run; None for none.
         controller: of the hand, "learned" or "closed_form".
         record: where to write a recording of the run, .mcap; None for none.
+        perception: "state", the simulation's own with declared noise, or "camera", a simulated depth camera.
 
     Raises:
         SceneError: the scene does not exist or is not valid.
@@ -105,18 +116,24 @@ def open_session(
     world = simulate(drawn, rng, controller)  # type: ignore[arg-type]
     writer = _film(world.robot, video) if video else None
     gates: list[Robot] = []
+    camera = None
+    if perception == "camera":
+        from toolwright.launch.watching import simulated_camera
+
+        eyes, camera = simulated_camera(world, seed)
+        world = dataclasses.replace(world, perception=eyes)  # type: ignore[arg-type]
 
     def keep(robot: Robot) -> Robot:
         gates.append(robot)
         return robot
 
-    world.actions.tap(robot=keep, eyes=lambda eyes: eyes, hand=lambda hand: hand)
+    world.actions.tap(robot=keep, eyes=lambda _: world.perception, hand=lambda hand: hand)
     recorder = None
     if record:
         from toolwright.launch.recording import record_world
 
         recorder = record_world(world, record, {"robot": "sim", "scene": scene, "seed": seed, "controller": controller})
-    return Session(world.robot, world.perception, world.actions, writer, recorder, gates[0], drawn)
+    return Session(world.robot, world.perception, world.actions, writer, recorder, gates[0], drawn, camera)
 
 
 def _film(robot: SimRobot, path: str) -> VideoWriter:

@@ -121,6 +121,22 @@ def leap_hand(port: str, speed: float, record: str | None) -> Rig:
     return Rig(gate, Jogger(robot, None, _free_fingers(robot.joints.indices(LEAP.names)), speed), recorder)
 
 
+def fr3_arm(host: str, speed: float, record: str | None) -> Rig:
+    """The FR3 alone, without ROS. The arm's own limits are at the share `speed`, too.
+
+    Raises:
+        Fr3Error: no arm there, or it does not do what it is told.
+        ModuleNotFoundError: its library is not installed.
+    """
+    from toolwright.hardware.drivers.fr3 import Fr3Arm, Fr3Settings
+
+    gate = SafetyGate(Fr3Arm(host, settings=Fr3Settings(speed=max(speed, 0.05))))
+    gate.connect()
+    recorder = Recorder(record, describe(gate, {"robot": "fr3", "kind": "demonstration"})) if record else None
+    robot: Robot = gate if recorder is None else RecordedRobot(gate, recorder)
+    return Rig(gate, Jogger(robot, ArmMotion(), None, speed), recorder)
+
+
 @contextmanager
 def over_ros(speed: float, record: str | None) -> Iterator[Rig]:
     """The arm behind a running robot_node, whose own gate is behind the one here. The hand is left to policy_node:

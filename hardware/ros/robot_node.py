@@ -53,6 +53,7 @@ class RobotParameters:
     follow: bool = parameter(True, "stop where the arm does not follow its targets")
     stale: float = parameter(0.15, "s, age of states and targets that the gate still takes", 0.02, 10.0)
     workspace: str = parameter("", "m, box that the palm does not leave: x y z of its low, then of its high corner")
+    self_distance: float = parameter(0.01, "m that the FR3 keeps from itself; 0: not watched", 0.0, 0.04)
     watch: str = parameter("", "topics, separated by commas, whose silence is an emergency stop, for instance scene")
     watch_after: float = parameter(0.2, "s of silence", 0.02, 60.0)
 

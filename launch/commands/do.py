@@ -12,6 +12,7 @@ Examples:
   toolwright do "pick up the bead" --record runs/pick.mcap
   toolwright do "pick up the bead" --model http://localhost:8080/v1
   toolwright do "put the bead into the cup" --dry-run
+  toolwright do "put the bead into the cup" --perception camera
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING
 from toolwright.launch.carrying import add_carrying
 from toolwright.launch.errors import UserError
 from toolwright.launch.models import add_model, open_model
-from toolwright.launch.parser import Parser, add_controller, add_json, add_seed, recording, video
+from toolwright.launch.parser import Parser, add_controller, add_json, add_seed, one_of, recording, video
 
 if TYPE_CHECKING:
     from toolwright.launch.results import DoResult
@@ -37,6 +38,13 @@ def add_arguments(parser: Parser) -> None:
     )
     add_seed(parser)
     add_controller(parser, "of the hand")
+    parser.add_argument(
+        "--perception",
+        metavar="WAY",
+        type=one_of("state", "camera"),
+        default="state",
+        help="what is seen: state, the simulation's with noise (default), or camera, a simulated depth camera",
+    )
     parser.add_argument("--video", metavar="FILE", type=video, help="write a video of the run, .mp4 or .gif")
     parser.add_argument("--record", metavar="FILE", type=recording, help="record the run, .mcap; see 'replay'")
     add_carrying(parser)
@@ -58,7 +66,7 @@ def run(args: argparse.Namespace) -> DoResult:
     carrying.check(args)
     with (
         open_model(args) as model,  # first: it complains early
-        open_session(args.scene, args.seed, args.video, args.controller, args.record) as session,
+        open_session(args.scene, args.seed, args.video, args.controller, args.record, args.perception) as session,
     ):
         record = run_sentence(
             args.sentence,

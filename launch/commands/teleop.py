@@ -32,18 +32,19 @@ if TYPE_CHECKING:
 
 USAGE = "[options]"
 _FIRST = "first"
-_PERCENT = {"sim": 20.0, "ros": 10.0, "leap": 10.0}
+_PERCENT = {"sim": 20.0, "ros": 10.0, "leap": 10.0, "fr3": 10.0}
 
 
 def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--robot",
         metavar="NAME",
-        type=one_of("sim", "ros", "leap"),
+        type=one_of("sim", "ros", "leap", "fr3"),
         default="sim",
-        help="sim (default); ros: robot_node's arm; leap: the hand",
+        help="sim (default); ros: robot_node's arm; leap: the hand; fr3: the arm without ROS",
     )
     parser.add_argument("--port", metavar="DEVICE", help="leap: its serial adapter, for instance /dev/ttyUSB0")
+    parser.add_argument("--host", metavar="ADDRESS", help="fr3: of the arm's control box, for instance 172.16.0.2")
     parser.add_argument(
         "--scene", metavar="NAME|FILE", default="bead", help="sim: one of 'list scenes' (default: bead)"
     )
@@ -74,6 +75,8 @@ def run(args: argparse.Namespace) -> TeleopResult:
         raise UserError("teleoperation needs a terminal to read keys from, or --pad")
     if args.robot == "leap" and not args.port:
         raise UserError("the hand is on a serial adapter: give it with --port, for instance --port /dev/ttyUSB0")
+    if args.robot == "fr3" and not args.host:
+        raise UserError("say where the arm's control box is: give it with --host, for instance --host 172.16.0.2")
     if args.robot != "sim" and args.video:
         raise UserError("only a simulation can be filmed: drop --video")
 
@@ -93,6 +96,8 @@ def run(args: argparse.Namespace) -> TeleopResult:
         record = record or str(default_path())
     if args.robot == "leap":
         rig = teleop.leap_hand(args.port, speed, record)
+    elif args.robot == "fr3":
+        rig = teleop.fr3_arm(args.host, speed, record)
     elif args.robot == "ros":
         rig = ending.enter_context(teleop.over_ros(speed, record))
     else:

@@ -9,7 +9,17 @@ from typing import Any
 
 from toolwright.launch.runner import end_with_runner
 
-NODES = ("robot_node", "hand_node", "camera_node", "sim_node", "policy_node", "task_node", "record_node", "estop_node")
+NODES = (
+    "robot_node",
+    "hand_node",
+    "camera_node",
+    "sim_node",
+    "scene_node",
+    "policy_node",
+    "task_node",
+    "record_node",
+    "estop_node",
+)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -56,6 +66,10 @@ def _maker(name: str) -> Callable[[], Any]:
         from toolwright.launch.nodes.sim_node import SimNode
 
         return SimNode
+    if name == "scene_node":
+        from toolwright.launch.nodes.scene_node import SceneNode
+
+        return SceneNode
     if name == "policy_node":
         from toolwright.launch.nodes.policy_node import PolicyNode
 

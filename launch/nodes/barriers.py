@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from toolwright.hardware.barriers import Barrier, workspace
+from toolwright.hardware.barriers import Barrier, self_collision, workspace
 from toolwright.hardware.joints import FR3
 from toolwright.hardware.robot import F64, JointSpec
 from toolwright.hardware.ros.node import ParameterError
@@ -12,11 +12,21 @@ from toolwright.hardware.ros.robot_node import RobotParameters
 
 
 def barriers(joints: JointSpec, parameters: RobotParameters) -> tuple[Barrier, ...]:
-    """The box of the parameter `workspace`, which the palm does not leave.
+    """The robot itself, and the box of the parameter `workspace`, which the palm does not leave.
 
     Raises:
         ParameterError: it is no box, or this arm's kinematics are not known here.
     """
+    own: tuple[Barrier, ...] = ()
+    if parameters.self_distance and set(FR3.names) <= set(joints.names):
+        from toolwright.launch.nodes.own_distance import own_distance
+
+        # The fingers go on: what they hold must not be dropped because the elbow is near the base.
+        own = (self_collision(own_distance(joints), parameters.self_distance, FR3.names),)
+    return own + _box(joints, parameters)
+
+
+def _box(joints: JointSpec, parameters: RobotParameters) -> tuple[Barrier, ...]:
     text = parameters.workspace.strip()
     if not text:
         return ()

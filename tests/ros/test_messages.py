@@ -131,3 +131,37 @@ def test_scene_survives():
     for wrong in ("{}", "no JSON", "[]", '{"stamp": 1, "objects": {"a": {}}, "tool": null}'):
         with pytest.raises(ValueError, match="no scene"):
             from_json(wrong)
+
+
+def test_a_frame_comes_back_from_its_images():
+    from toolwright.hardware.robot import Frame
+
+    rng = np.random.default_rng(0)
+    T = np.eye(4)
+    T[:3, :3] = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
+    T[:3, 3] = 0.1, 0.2, 0.3
+    depth = rng.uniform(0.2, 1.0, (4, 6)).astype(np.float32).astype(np.float64)
+    sent = Frame(12.5, depth, rng.integers(0, 255, (4, 6, 3)).astype(np.uint8), np.diag([300.0, 300, 1]), T)
+    images = messages.to_images(sent, "camera")
+    got = messages.from_images(*images, messages.to_pose(T, 12.5, "world"))
+    assert got.stamp == 12.5
+    for field in ("depth", "rgb", "K", "T_world_cam"):
+        np.testing.assert_allclose(getattr(got, field), getattr(sent, field), atol=1e-12)
+
+
+def test_a_depth_image_that_is_not_aligned_is_refused():
+    from toolwright.hardware.robot import Frame
+
+    sent = Frame(1.0, np.ones((4, 6)), np.zeros((4, 6, 3), np.uint8), np.eye(3), np.eye(4))
+    color, depth, info = messages.to_images(sent, "camera")
+    depth.width, depth.step = 3, 12
+    with pytest.raises(messages.MessageRefused, match="not aligned"):
+        messages.from_images(color, depth, info, messages.to_pose(np.eye(4), 1.0, "world"))
+
+
+def test_braking_ends_at_rest_after_half_the_way_of_going_on():
+    dq = np.linspace(-1.0, 1.0, 7)
+    points = messages.to_braking(Q, dq, FR3.names, 0.1).points
+    np.testing.assert_allclose(points[-1].positions, Q + dq * 0.05)
+    np.testing.assert_array_equal(points[-1].velocities, 0 * dq)
+    assert messages.seconds(points[-1].time_from_start) == pytest.approx(0.1)

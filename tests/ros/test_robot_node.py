@@ -331,6 +331,30 @@ def test_the_palm_does_not_leave_the_workspace(make_node, spin, until, arm_file)
     assert low - 1e-3 < motion.palm(arm.q)[2, 3] < low + 0.05
 
 
+def test_the_arm_keeps_off_itself(make_node, spin, until, arm_file):
+    from toolwright.launch.nodes.barriers import barriers
+    from toolwright.launch.nodes.own_distance import own_distance
+
+    folded = np.array([0.0, 1.0, 0.0, -3.07, 0.0, 0.45, -0.8])  # the wrist goes into the upper arm
+    distance = own_distance(ARM.joints)
+    assert distance(Q_ARM) > 0.04 and distance(folded) < -0.01, "the targets are to lead into the arm"
+    arm = TrajectoryController(ARM, Q_ARM, 100.0, node=make_node("arm_controller"))
+    node = RobotNode(barriers, make_node("robot_node", arm=arm_file, hand="none", **ARM_ALONE))
+    tester, events = make_node("tester"), []
+    topics.subscribe(tester, topics.GATE_EVENTS, lambda m: events.append(json.loads(m.data)))
+    targets = topics.publisher(tester, topics.TRAJECTORY)
+    for each in (arm.node, node.node, tester):
+        spin(each)
+    until(lambda: targets.get_subscription_count() and node.gate.last_report is not None and arm.history)
+    least = np.inf
+    for share in np.linspace(0, 1, 60):
+        targets.publish(messages.to_trajectory(Q_ARM + share * (folded - Q_ARM), ARM.joints.names, 0.05))
+        time.sleep(0.05)
+        least = min(least, distance(arm.q))
+    assert any("self-collision" in event["limits"] for event in events)
+    assert 0.005 < least < 0.04, "it comes near, and not nearer"
+
+
 @pytest.mark.parametrize("box", ["0 0 0 1 1", "0 0 0 -1 1 1", "a b c d e f"])
 def test_a_workspace_that_is_no_box_is_refused(make_node, arm_file, box):
     from toolwright.launch.nodes.barriers import barriers
