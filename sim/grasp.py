@@ -20,7 +20,7 @@ from toolwright.hardware import rotations
 from toolwright.hardware.robot import F64
 from toolwright.sim.models.leap import HandMotors, add_leap
 from toolwright.sim.models.physics import new_spec
-from toolwright.sim.models.tools import ToolFamily, add_tool
+from toolwright.sim.models.tools import Contact, ToolFamily, add_tool
 
 ANCHORS, MIDDLE = 3, 1  # how many a grasp has, and the one between
 CHAINS = {"if": slice(0, 4), "mf": slice(4, 8), "th": slice(12, 16)}
@@ -248,6 +248,27 @@ def solve_grasps(
     return grasps, worst
 
 
+def contact_shifts(family: ToolFamily, params: Any, grasp: Grasp) -> F64:
+    """(3,) m: how far a solved grasp's contacts are slid from where the family has them, in its order."""
+    contacts = family.contacts(params)
+    solver = GraspSolver(1, {c.finger: c.depth for c in contacts})
+    angle = grasp.angles[MIDDLE : MIDDLE + 1]
+    targets = tip_targets(family, [params], grasp.pos[None], grasp.quat[None], angle, np.zeros((1, len(contacts))))[0]
+    shift = np.zeros(len(contacts))
+    for i, contact in enumerate(contacts):
+        limb = limb_quat(family, contact, grasp.quat[None], angle)
+        off = solver.point(contact.finger, grasp.q[MIDDLE][None]) - targets[contact.finger]
+        shift[i] = (off * rotations.rotate(limb, np.array(contact.slide))).sum()
+    return shift
+
+
+def limb_quat(family: ToolFamily, contact: Contact, quat: F64, angle: F64) -> F64:
+    """(n, 4): frames of the limb that a contact is on, for mid frames (n, 4) and openings (n,) [rad]."""
+    if family.joint == "slide":
+        return quat
+    return rotations.multiply(quat, rotations.about_y(angle / 2 * (1 if contact.limb else -1)))
+
+
 def tip_targets(
     family: ToolFamily, params: list[Any], pos: F64, quat: F64, angle: F64, shift: F64
 ) -> tuple[dict[str, F64], dict[str, F64], dict[str, F64], dict[str, F64]]:
@@ -255,10 +276,7 @@ def tip_targets(
     targets, normals, points, axes = {}, {}, {}, {}
     declared = [family.contacts(p) for p in params]
     for i, contact in enumerate(declared[0]):
-        if family.joint == "hinge":
-            limb = rotations.multiply(quat, rotations.about_y(angle / 2 * (1 if contact.limb else -1)))
-        else:
-            limb = quat
+        limb = limb_quat(family, contact, quat, angle)
         local = np.array([c[i].pos for c in declared]) + np.outer(shift[:, i], contact.slide)
         if family.joint == "slide" and contact.limb:
             local = local - np.outer(angle, [0.0, 0.0, 1.0])

@@ -87,7 +87,8 @@ class GraspBank:
         np.savez_compressed(path, family=self.family.name, **arrays)
 
 
-_ARRAYS = ("held_out", "pos", "quat", "angles", "openings", "q", "ctrl", "correction", "start", "down")
+_OF_GRASP = ("pos", "quat", "angles", "openings", "q", "ctrl", "correction")
+_ARRAYS = ("held_out", *_OF_GRASP, "start", "down")
 
 
 def count(name: str) -> tuple[int, int]:
@@ -124,6 +125,7 @@ def make(
     held_out: int = 96,
     search: grasp_search.SearchConfig | None = None,
     report: Callable[[str], None] = lambda line: None,
+    known: grasp_search.Candidate | None = None,
 ) -> GraspBank:
     """Searches a grasp for the nominal tool and fits it to tools of both parts of the family.
 
@@ -134,6 +136,7 @@ def make(
         held_out: tools of the held-out part.
         search: effort of the search; the usual one by default.
         report: called with a line of progress.
+        known: a grasp to take instead of a search.
 
     Raises:
         RuntimeError: no grasp, or too few tools that it holds.
@@ -142,7 +145,8 @@ def make(
 
     parts = {"train": train, "held_out": held_out}
     kept: list[Fitted] = []
-    for best in grasp_search.search(tool, rng, search or grasp_search.effort(tool), trial, report):
+    effort = search or grasp_search.effort(tool)
+    for best in [known] if known else grasp_search.search(tool, rng, effort, trial, report):
         kept = list(fit(tool, [tool.nominal], [best]).values())
         if kept:
             break
@@ -164,15 +168,22 @@ def make(
 
 def collect(tool: ToolFamily, kept: list[Fitted]) -> GraspBank:
     """The bank of some tools of a family, the first one nominal."""
-    of_grasp = ("pos", "quat", "angles", "openings", "q", "ctrl", "correction")
     return GraspBank(
         family=tool,
         params=tuple(p for p, _, _, _ in kept),
         held_out=np.array([out for *_, out in kept]),
         start=np.stack([start for _, _, start, _ in kept]),
         down=rotations.rotate(kept[0][1].quat, np.array([0.0, 0, 1])),
-        **{key: np.stack([getattr(g, key) for _, g, _, _ in kept]) for key in of_grasp},
+        **{key: np.stack([getattr(g, key) for _, g, _, _ in kept]) for key in _OF_GRASP},
     )
+
+
+def used(bank: GraspBank) -> grasp_search.Candidate:
+    """The grasp that a bank was made with, from its nominal tool."""
+    tool, params = bank.family, bank.params[0]
+    grasp = synthesis.Grasp(*(getattr(bank, name)[0] for name in _OF_GRASP))
+    shift = synthesis.contact_shifts(tool, params, grasp)
+    return grasp_search.Candidate(0.0, 0.0, 0.0, 0.0, grasp, shift, 0.0)
 
 
 def fit(

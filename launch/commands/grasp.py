@@ -7,6 +7,7 @@ A new tool needs this once, before a policy can be trained with it.
 Examples:
   toolwright grasp tweezers
   toolwright grasp tweezers --seed 3 --json -
+  toolwright grasp pliers --refit            # after a change of springs or sizes
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--out", metavar="FILE", type=Path, help="where to write the bank (default: where training looks for it)"
     )
+    parser.add_argument("--refit", action="store_true", help="no search: fit the grasp of the present bank again")
     add_seed(parser)
     add_json(parser)
 
@@ -45,7 +47,8 @@ def run(args: argparse.Namespace) -> GraspResult:
     from toolwright.sim.tasks.held_tool import HeldToolConfig, HeldToolTask
 
     out, tool = console(args), family(args.family)
-    bank = grasp_bank.make(tool, np.random.default_rng(args.seed), report=out.print)
+    known = grasp_bank.used(grasp_bank.load(tool.name)) if args.refit else None
+    bank = grasp_bank.make(tool, np.random.default_rng(args.seed), report=out.print, known=known)
     config = HeldToolConfig(tool=tool.name, part="held_out", level="moderate")
     judged = judge(HeldToolTask(config, _TESTS, rng_for(args.seed), bank=bank), closed_form)
     held = int((~judged.dropped).sum())

@@ -88,4 +88,6 @@ def held_tool_state(model: mujoco.MjModel, data: mujoco.MjData, tool: ToolFamily
         quat_palm=rotations.multiply(inverse, quat),
         T_world_tip=tip,
         angle=angle,
+        opening_min=float(tool.opening(params, tool.reach[0] * params.max_angle)),
+        bore=float(getattr(params, "bore", 0.0)),
     )

@@ -26,8 +26,8 @@ class Clothespin:
     gap: float = 0.012  # m between the levers at the spring
     splay: float = 0.40  # rad between the handles of the closed clothespin
     jaw_grip: float = 0.012  # m of jaw that works
-    stiffness: float = 0.12  # N m/rad
-    preload: float = 1.2  # rad by which the spring is wound when the jaws are shut
+    stiffness: float = 0.06  # N m/rad
+    preload: float = 3.0  # rad by which the spring is wound when the jaws are shut
     max_angle: float = 0.34  # rad
     damping: float = 0.006  # N m s/rad
     density: float = 1400.0  # kg/m^3, of a lever with its share of the steel spring
@@ -86,7 +86,7 @@ FAMILY = ToolFamily(
         "jaw": (0.042, 0.060),
         "width": (0.015, 0.022),
         "thickness": (0.006, 0.009),
-        "stiffness": (0.105, 0.135),
+        "stiffness": (0.053, 0.067),
         "damping": (0.004, 0.010),
         "density": (1100.0, 2200.0),
         "friction": (0.6, 1.1),

@@ -8,6 +8,7 @@ from typing import Any
 import mujoco
 import numpy as np
 
+from toolwright.sim.models.leap import TIP_PRIORITY, TIP_SOLIMP, TIP_SOLREF
 from toolwright.sim.models.objects import SOLIMP, SOLREF
 from toolwright.sim.models.physics import collide_as_thing
 
@@ -63,6 +64,11 @@ def grips(geom: mujoco.MjsGeom, friction: float) -> None:
     geom.friction = [friction, 0.01, 1e-3]
     geom.condim, geom.priority = 6, 2
     geom.solref, geom.solimp = SOLREF, SOLIMP
+
+
+def sleeve(geom: mujoco.MjsGeom) -> None:
+    """Makes a geom a ribbed rubber sleeve: between it and a fingertip the greater of both frictions counts."""
+    geom.priority, geom.solref, geom.solimp = TIP_PRIORITY, TIP_SOLREF, TIP_SOLIMP
 
 
 def shown(geom: mujoco.MjsGeom) -> None:

@@ -12,11 +12,12 @@ from toolwright.sim.models.tools.family import Contact, ToolFamily
 
 _GLASS, _LIQUID = (0.80, 0.88, 0.93, 0.45), (0.25, 0.55, 0.85, 0.8)
 _WHITE = (0.93, 0.93, 0.92, 1.0)
+_WALL = 0.0012  # m, of the barrel
 
 
 @dataclass(frozen=True)
 class Syringe:
-    """Geometry and physics of one: 5 ml, of glass and steel, with wide wings."""
+    """Geometry and physics of one: 3 ml, of glass and steel, with wide wings."""
 
     barrel: float = 0.080  # m, wings to the end of the barrel
     radius: float = 0.007  # m, outer, of the barrel
@@ -28,12 +29,17 @@ class Syringe:
     head_thickness: float = 0.004  # m
     clear: float = 0.024  # m between wings and head when the plunger is in
     stroke: float = 0.030  # m
-    stiffness: float = 40.0  # N/m
-    rest: float = 0.08  # m, where the spring would rest; beyond the stroke, so it always pushes
+    stiffness: float = 20.0  # N/m
+    rest: float = 0.18  # m, where the spring would rest; beyond the stroke, so it always pushes
     damping: float = 1.0  # N s/m
     density: float = 2500.0  # kg/m^3, barrel and wings
     plunger_density: float = 6500.0  # kg/m^3
     friction: float = 0.9
+
+    @property
+    def bore(self) -> float:
+        """Inner diameter of the barrel [m]."""
+        return 2 * (self.radius - _WALL)
 
     @property
     def max_angle(self) -> float:
@@ -64,7 +70,7 @@ def _build(body: mujoco.MjsBody, p: Syringe, name: str) -> None:
     cap = [0, 0, top - p.head_thickness]
     parts.tube(plunger, "head", cap, [0, 0, top], p.head, **steel)
     parts.shown(
-        parts.tube(plunger, "piston", [0, 0, p.barrel - 0.008], [0, 0, p.barrel - 0.002], 0.0058, rgba=parts.DARK)
+        parts.tube(plunger, "piston", [0, 0, p.barrel - 0.008], [0, 0, p.barrel - 0.002], p.bore / 2, rgba=parts.DARK)
     )
 
 
@@ -97,7 +103,7 @@ FAMILY = ToolFamily(
         "wing_width": (0.012, 0.018),
         "head": (0.009, 0.012),
         "clear": (0.021, 0.027),
-        "stiffness": (32.0, 46.0),
+        "stiffness": (17.0, 22.5),
         "damping": (0.5, 3.0),
         "density": (2000.0, 3200.0),
         "friction": (0.6, 1.1),
