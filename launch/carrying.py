@@ -140,9 +140,10 @@ def keep(args: argparse.Namespace, record: RunRecord, console: Console) -> None:
 
     from toolwright.llm_planner.skills import library
     from toolwright.llm_planner.skills.hand_skills import HAND_SKILLS
-    from toolwright.llm_planner.skills.tool_skills import SKILLS
+    from toolwright.llm_planner.skills.job_skills import skills_with
 
-    registry = SKILLS if record.scene_before is not None and record.scene_before.tool is not None else HAND_SKILLS
+    tool = record.scene_before.tool if record.scene_before is not None else None
+    registry = skills_with(tool.family) if tool is not None else HAND_SKILLS
     folder = library.folder(args.skills)
     try:
         about = {"scene": args.scene, "seed": args.seed}

@@ -22,6 +22,7 @@ COMMANDS = (
     "grasp",
     "objects",
     "plan-data",
+    "affordance",
     "calibrate",
     "teleop",
     "replay",
@@ -115,7 +116,7 @@ def _load(name: str) -> ModuleType:
 
 def _summaries() -> str:
     lines = ((name, inspect.cleandoc(_load(name).__doc__ or "").split("\n")[0]) for name in COMMANDS)
-    return "\n".join(f"  {name:<9}  {line.rstrip('.')}" for name, line in lines)
+    return "\n".join(f"  {name:<10}  {line.rstrip('.')}" for name, line in lines)
 
 
 def _say(line: str) -> None:

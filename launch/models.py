@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from toolwright.launch.parser import one_of, positive
 
 if TYPE_CHECKING:
+    from toolwright.llm_planner.models import ModelChoice
     from toolwright.llm_planner.roles import Model
 
 PIPELINES = (
@@ -19,11 +20,17 @@ PIPELINES = (
     "planner-coder",
     "coder",
 )  # a test compares with llm_planner.models
+ALL = "all"  # of the pipelines, one after the other
 OFF = "off"
 
 
-def add_model(parser: argparse.ArgumentParser) -> None:
-    """Adds --model and what goes with it."""
+def add_model(parser: argparse.ArgumentParser, ablations: bool = False) -> None:
+    """Adds --model and what goes with it.
+
+    Args:
+        ablations: whether --roles can also be `all`.
+    """
+    choices = (*PIPELINES, ALL) if ablations else PIPELINES
     group = parser.add_argument_group("Language model")
     group.add_argument(
         "--model",
@@ -36,9 +43,9 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--roles",
         metavar="ROLES",
-        type=one_of(*PIPELINES),
+        type=one_of(*choices),
         default="full",
-        help=f"which roles the language model fills: {', '.join(PIPELINES)} (default: full)",
+        help=f"which roles the language model fills: {', '.join(choices)} (default: full)",
     )
     group.add_argument(
         "--context", metavar="N", type=positive, help="tokens the model reads at once, where its server does not tell"
@@ -63,20 +70,25 @@ def open_model(args: argparse.Namespace) -> AbstractContextManager[Model]:
     Raises:
         ModelError: on entering; it cannot be used as asked for.
     """
+    from toolwright.llm_planner.models import opened
+
+    return opened(choice(args))
+
+
+def choice(args: argparse.Namespace) -> ModelChoice:
+    """The options as they are."""
     from toolwright.llm_planner.language.model_cache import default_folder
-    from toolwright.llm_planner.models import ModelChoice, opened
+    from toolwright.llm_planner.models import ModelChoice
 
     cache = None if args.cache == OFF else Path(args.cache) if args.cache else default_folder()
-    return opened(
-        ModelChoice(
-            model=args.model,
-            roles=args.roles,
-            context=args.context,
-            timeout=args.timeout,
-            price=args.price,
-            cache=cache,
-            replay=args.replay,
-        )
+    return ModelChoice(
+        model=args.model,
+        roles=args.roles,
+        context=args.context,
+        timeout=args.timeout,
+        price=args.price,
+        cache=cache,
+        replay=args.replay,
     )
 
 

@@ -274,6 +274,20 @@ class PlanDataResult(Result):
     folder: str
 
 
+class AffordanceResult(Result):
+    """`toolwright affordance`: clouds, or an encoder trained on them."""
+
+    command: Literal["affordance"] = "affordance"
+    action: str
+    kind: str
+    folder: str = Field(description="what was written")
+    samples: int = Field(default=0, description="views in the folder, clouds of the training, or clouds on the sheet")
+    shards: int | None = None
+    rejected: int | None = Field(default=None, description="views of this run in which too little was to be seen")
+    steps: int | None = Field(default=None, description="updates of the training, resumes included")
+    opening_or_width: float | None = Field(default=None, description="m, mean error on clouds kept aside")
+
+
 class ListResult(Result):
     """`toolwright list`."""
 
@@ -313,6 +327,7 @@ AnyResult = (
     | GraspResult
     | ObjectsResult
     | PlanDataResult
+    | AffordanceResult
     | CalibrateResult
     | TeleopResult
     | ExportResult

@@ -25,7 +25,7 @@ class SceneObject:
     """One thing in the scene.
 
     `size` is the full extent along the object's own axes. `shape` is one of sphere, box, cylinder, capsule, cup, mesh,
-    bar (a rigid tool with an upright handle), tube, button, tool.
+    bar (a rigid tool with an upright handle), tube, button, line, bolt, tool.
     """
 
     name: str
@@ -41,6 +41,8 @@ class SceneObject:
     travel: float = 0.0  # m that a button is pressed
     travel_max: float = 0.0  # m, to its stop
     magnetic: bool = False
+    contents: float = 0.0  # ml of liquid in a cup
+    turn: float = 0.0  # rad that a bolt's nut was turned, counter-clockwise from above
 
     @property
     def top(self) -> float:
@@ -60,6 +62,8 @@ class HeldTool:
     quat_palm: F64  # (4,) tool frame in the palm frame
     T_world_tip: F64  # (4, 4) midpoint between the tips
     angle: float  # rad at the tool's joint
+    opening_min: float = 0.0  # m, narrowest goal that the hand reaches
+    bore: float = 0.0  # m, inner diameter of a syringe's barrel
 
 
 @dataclass(frozen=True)

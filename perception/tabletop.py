@@ -23,6 +23,7 @@ _ENOUGH = 20000  # points that a plane is fitted to
 _SIGMAS = 5.0  # of height noise that stands out
 _LEAST_HEIGHT = 0.004  # m
 _COLOR_STEP = 17.0  # of 255, distance from the table's color in any light
+_COLOR_SIGMAS = 4.2  # of the camera's color noise that count as such a distance
 _SHADE = (0.33, 1.12)  # of the table's brightness: shadow to glare
 _LEAST_PIXELS = 5
 _JUMP = 0.02  # m in depth between neighbors that are two things
@@ -177,7 +178,9 @@ def _unlike_the_table(seen: View, allowed: Mask) -> Mask:
     if tint is not None:
         away = np.minimum(away, np.linalg.norm(rgb - along[..., None] * tint, axis=-1))
     strength = along / np.linalg.norm(base)
-    return (away > _COLOR_STEP) | (strength < _SHADE[0]) | (strength > _SHADE[1])
+    # Of two noisy numbers, half are further away than this many standard deviations.
+    noise = float(np.median(away[lit])) / np.sqrt(2 * np.log(2))
+    return (away > max(_COLOR_STEP, _COLOR_SIGMAS * noise)) | (strength < _SHADE[0]) | (strength > _SHADE[1])
 
 
 def _tint(rgb: F64, where: Mask, along: F64) -> F64:

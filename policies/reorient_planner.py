@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from mujoco.batch import Batch
 
+from toolwright.hardware import rotations
 from toolwright.hardware.reorient import ACTIONS, CENTER, advance
 from toolwright.hardware.robot import F64
 from toolwright.sim import randomize
@@ -48,7 +49,12 @@ class PlannerConfig:
     models: int = 1  # worlds with other physics that each plan is tried on; costs are averaged
     timestep: float = 0.01  # s of the copies' physics, twice the world's: half the cost, a little softer contacts
     level: str = "moderate"  # range of those worlds' physics; "nominal": the controller trusts its model
+    patience: int = 24  # control steps without progress, after which the object is turned to somewhere else for a while
+    detour: int = 12  # control steps of that
     costs: PlanCosts = field(default_factory=PlanCosts)
+
+
+_PROGRESS = 0.1  # rad
 
 
 class Planner:
@@ -77,6 +83,10 @@ class Planner:
         self.plan = np.zeros((task.n, config.knots * config.knot, ACTIONS))  # mean of the best, from now on
         self._variant = np.full(task.n, -1)
         self._left = np.zeros(task.n, dtype=np.intp)  # control steps until the next planning
+        self.goal = np.tile([1.0, 0, 0, 0], (task.n, 1))  # that is planned for: the task's, or a detour's
+        self._best = np.full(task.n, np.inf)  # rad, least error since there was progress
+        self._waited = np.zeros(task.n, dtype=np.intp)  # control steps since then
+        self._aside = np.zeros(task.n, dtype=np.intp)  # control steps left of a detour
         self.spread = np.zeros((task.n, ACTIONS))  # of the elite's first knot: how sure the label is
 
     def act(self, active: np.ndarray | None = None) -> F64:
@@ -84,6 +94,7 @@ class Planner:
         n = self.task.n
         active = np.ones(n, dtype=bool) if active is None else active
         self.plan[active & (self.task.time == 0)] = 0
+        self._detours(active)
         ids = np.flatnonzero(active & (self._left == 0))
         if len(ids):
             self._replan(ids)
@@ -96,6 +107,23 @@ class Planner:
     def forget(self, ids: np.ndarray) -> None:
         """Drops the plans of worlds that began anew; they are planned for when the others are."""
         self.plan[ids] = 0
+
+    def _detours(self, active: np.ndarray) -> None:
+        """Gives worlds that are stuck another goal for a while: plans are too short to see a way round."""
+        c, task = self.config, self.task
+        fresh = task.age == 0
+        error = task.error()
+        progress = fresh | (self._aside > 0) | (error < self._best - _PROGRESS) | (error < task.config.tolerance)
+        self._best = np.where(progress, error, self._best)
+        self._waited = np.where(progress, 0, self._waited + 1)
+        self._aside = np.where(fresh, 0, np.maximum(self._aside - 1, 0))
+        self.goal = np.where((self._aside > 0)[:, None], self.goal, task.goal)
+        stuck = np.flatnonzero(active & (self._aside == 0) & (self._waited >= c.patience))
+        if len(stuck):
+            turn = randomize.directions(self.rng, len(stuck)) * self.rng.uniform(0.8, 1.6, (len(stuck), 1))
+            self.goal[stuck] = rotations.multiply(rotations.from_rotvec(turn), task.qpos[stuck, 19:])
+            self._aside[stuck], self._waited[stuck] = c.detour, 0
+            self.plan[stuck] = 0
 
     def _replan(self, ids: np.ndarray) -> None:
         c, rng = self.config, self.rng
@@ -128,20 +156,23 @@ class Planner:
         c, price, task = self.config, self.config.costs, self.task
         n, k, steps = plans.shape[:3]
         actions = np.repeat(plans, c.models, axis=1).reshape(n * self.copies, steps, ACTIONS)
-        goal = np.repeat(task.goal[ids], self.copies, axis=0)
+        goal = np.repeat(self.goal[ids], self.copies, axis=0)
         command = np.repeat(task.interface.command[ids], self.copies, axis=0)
         offset = np.repeat((task.ctrl - task.interface.command)[ids], self.copies, axis=0)
         qpos, qvel, ctrl = (self.batch.bind(name) for name in ("qpos", "qvel", "ctrl"))
         total = np.zeros(len(rows))
-        error = np.repeat(task.error()[ids], self.copies)
-        stop = task.config.stop * task.config.tolerance
+        error = np.repeat(_angle(self.goal[ids], task.qpos[ids, 19:]), self.copies)
+        stop = (
+            task.config.stop * task.config.tolerance * (self._aside[ids] == 0)
+        )  # a hand stops at the task's goal only
+        stop = np.repeat(stop, self.copies)
         for t in range(steps):
             moved = advance(command, actions[:, t], qpos[rows, :16])
             command = np.where((error < stop)[:, None], command, moved)  # as the hand itself will
             ctrl[rows] = command + offset
             self.batch.step(rows, nstep=self._substeps)
             q, v = qpos[rows], qvel[rows]
-            error = 2 * np.arccos(np.minimum(np.abs((goal * q[:, 19:]).sum(axis=1)), 1.0))
+            error = _angle(goal, q[:, 19:])
             spin = np.linalg.norm(v[:, 19:], axis=1)
             near = error < task.config.tolerance
             away = np.linalg.norm(q[:, 16:19] - CENTER, axis=1)
@@ -180,3 +211,8 @@ class Planner:
         friction = np.exp(rng.uniform(np.log(r.friction[0]), np.log(r.friction[1]), (count, 1)))
         self._field["geom_friction"][rows, :, 0] = friction * m.geom_friction[:, 0]
         scene.set_const(self.batch, self._field["geom_rbound"], rows, variant)
+
+
+def _angle(a: F64, b: F64) -> F64:
+    """(n,) rad between the orientations a and b (n, 4)."""
+    return 2 * np.arccos(np.minimum(np.abs((a * b).sum(axis=1)), 1.0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import imageio.v2 as imageio
@@ -17,7 +18,9 @@ from toolwright.sim.models.leap import add_leap
 from toolwright.sim.models.physics import new_spec
 from toolwright.sim.models.tools import TOOLS, add_tool
 
-_COLUMNS, _TILE, _LABEL = 3, (720, 560), 76  # tiles in a row, px, px
+_COLUMNS, _TILE, _LABEL = 3, (560, 440), 64  # tiles in a row, px, px
+_MARGIN = 0.92  # around hand and tool; less than one, as the nearest is not at the edge
+_ORDER = ("tweezers", "tongs", "pliers", "clothespin", "scissors", "syringe")  # then others
 _INK, _PAPER, _GREY = (32, 36, 42), (246, 247, 249), (104, 110, 120)
 _LEAN = np.deg2rad(35)  # of the tool out of the vertical, tips down
 
@@ -36,13 +39,14 @@ def draw(path: Path, report: Callable[[str], None] = lambda line: None) -> None:
     if path.suffix.lower() not in (".png", ".jpg"):
         raise ValueError(f"{path}: a picture is .png or .jpg")
     tiles = []
-    for name, tool in TOOLS.items():
+    for name in sorted(TOOLS, key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name)):
+        tool = TOOLS[name]
         try:
             bank = load(name)
         except FileNotFoundError as missing:
             report(str(missing))
             continue
-        tiles.append(_labelled(held(bank), name, f"{tool.summary}; to {tool.job}"))
+        tiles.append(_labelled(held(bank), name, tool.summary))
         report(f"drew {name}")
     blank = np.full_like(tiles[0], _PAPER[0])
     tiles += [blank] * (-len(tiles) % _COLUMNS)
@@ -75,7 +79,7 @@ def held(bank: GraspBank, anchor: int = grasp.MIDDLE, size: tuple[int, int] = _T
         model, data = _posed(bank, start, rotations.multiply(turn, rotations.conjugate(mid)))
         views.append((_shown(model, data, size), model, data))
     _, model, data = max(views, key=lambda view: view[0])
-    return render.snapshot(model, data, _camera(model, data), size)
+    return render.snapshot(model, data, _camera(model, data, size), size)
 
 
 def _posed(bank: GraspBank, start: F64, palm: F64) -> tuple[mujoco.MjModel, mujoco.MjData]:
@@ -86,6 +90,7 @@ def _posed(bank: GraspBank, start: F64, palm: F64) -> tuple[mujoco.MjModel, mujo
     spec.visual.headlight.ambient, spec.visual.headlight.diffuse = [0.45] * 3, [0.45] * 3
     spec.texture("sky").rgb1, spec.texture("sky").rgb2 = [0.97, 0.975, 0.98], [0.86, 0.88, 0.905]
     spec.stat.center, spec.stat.extent = [0.0, 0.0, 0.0], 0.25  # a fine shadow map
+    spec.light("key").castshadow = False  # shadows of boxes that overlap flicker
     add_leap(spec, spec.worldbody, np.zeros(3), palm)
     add_tool(spec, bank.family, bank.params[0], "tool")
     model = spec.compile()
@@ -97,13 +102,24 @@ def _posed(bank: GraspBank, start: F64, palm: F64) -> tuple[mujoco.MjModel, mujo
     return model, data
 
 
-def _camera(model: mujoco.MjModel, data: mujoco.MjData) -> mujoco.MjvCamera:
+def _camera(model: mujoco.MjModel, data: mujoco.MjData, size: tuple[int, int]) -> mujoco.MjvCamera:
     """From the front and a little above, all of hand and tool in view."""
-    low, high = data.geom_xpos.min(axis=0), data.geom_xpos.max(axis=0)
     camera = mujoco.MjvCamera()
-    camera.lookat[:] = (low + high) / 2
     camera.azimuth, camera.elevation = 78, -14
-    camera.distance = 1.25 * max(high[2] - low[2], 0.75 * (high[0] - low[0])) + 0.1
+    azimuth, elevation = np.deg2rad(camera.azimuth), np.deg2rad(camera.elevation)
+    ahead = np.array([np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)])
+    right = np.array([np.sin(azimuth), -np.cos(azimuth), 0.0])
+    axes = np.stack([right, np.cross(right, ahead), ahead])
+    corners = np.array(list(product((-1, 1), repeat=3)))
+    # (ngeom, 8, 3): corners of the geoms' bounding boxes as the camera sees them.
+    local = model.geom_aabb[:, None, :3] + corners * model.geom_aabb[:, None, 3:]
+    world = data.geom_xpos[:, None] + np.einsum("gij,gkj->gki", data.geom_xmat.reshape(-1, 3, 3), local)
+    seen = (world @ axes.T).reshape(-1, 3)
+    low, high = seen.min(axis=0), seen.max(axis=0)
+    camera.lookat[:] = (low + high) / 2 @ axes
+    half = (high - low) / 2
+    wanted = max(half[1], half[0] * size[1] / size[0])
+    camera.distance = _MARGIN * wanted / np.tan(np.deg2rad(model.vis.global_.fovy) / 2) + half[2]
     return camera
 
 
@@ -112,7 +128,7 @@ def _shown(model: mujoco.MjModel, data: mujoco.MjData, size: tuple[int, int]) ->
     tool = [g for g in range(model.ngeom) if model.body(model.geom_bodyid[g]).name.startswith("tool")]
     with render.open_renderer(model, size[0] // 4, size[1] // 4) as renderer:
         renderer.enable_segmentation_rendering()
-        renderer.update_scene(data, _camera(model, data))
+        renderer.update_scene(data, _camera(model, data, size))
         seen = renderer.render()
     geom = seen[..., 1] == int(mujoco.mjtObj.mjOBJ_GEOM)
     return int((geom & np.isin(seen[..., 0], tool)).sum())
@@ -125,6 +141,6 @@ def _labelled(picture: render.RGB, title: str, text: str) -> render.RGB:
     sheet = Image.new("RGB", (_TILE[0], _TILE[1] + _LABEL), _PAPER)
     sheet.paste(Image.fromarray(picture[6:-6, 6:-6]), (6, 6))
     pen = ImageDraw.Draw(sheet)
-    pen.text((18, _TILE[1] + 4), title, fill=_INK, font=ImageFont.load_default(30))
-    pen.text((18, _TILE[1] + 42), text, fill=_GREY, font=ImageFont.load_default(19))
+    pen.text((12, _TILE[1] + 2), title, fill=_INK, font=ImageFont.load_default(24))
+    pen.text((12, _TILE[1] + 33), text, fill=_GREY, font=ImageFont.load_default(15))
     return np.asarray(sheet)

@@ -1,20 +1,31 @@
 """Run many episodes and count the successes.
 
 WHAT is one of:
-  pick       whole runs: a sentence, a random bead, the cup
+  pick       24 small objects picked with tweezers; writes runs/eval/pick
+  cup        whole runs: a random bead anywhere on the table, into the cup
   held_tool  the hand alone: tweezers in it brought to a commanded opening
   tools      the same for every articulated tool; writes runs/eval/tools
   reorient   an object turned in the hand to an orientation anywhere in SO(3)
+  affordance depth images: the held tool's opening, an object's width; writes runs/eval/affordance
   language   every task from sentence to verdict; writes runs/eval/language
 
 The result is the success rate with its 95 % Wilson interval, and every failure
 with its cause. The same seed gives the same episodes. The exit code is 1 if the
 rate is below the target.
 
+'language' writes each episode down as it ends: after Ctrl-C the same command
+goes on with what is missing, and what this version of the code has run already
+is not run again. Every failure gets its kind: tool use, logic, numbers,
+perception, control. With --model a language model fills the roles, and
+--roles all runs its ablations too.
+
 Examples:
-  toolwright eval pick --episodes 20
+  toolwright eval pick --state camera --episodes-per-object 50
+  toolwright eval cup --episodes 20
   toolwright eval reorient --controller planner --shapes cube --episodes 24
   toolwright eval held_tool --episodes 1000 --seed 1 --json runs/held_tool.json
+  toolwright eval language --task milk --episodes 10
+  toolwright eval language --roles all --model ollama:qwen3 --episodes 10
 """
 
 from __future__ import annotations
@@ -23,9 +34,10 @@ import argparse
 import dataclasses
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from toolwright.launch.errors import UserError
+from toolwright.launch.models import add_model
 from toolwright.launch.parser import Parser, add_controller, add_json, add_seed, one_of, positive, rate
 
 if TYPE_CHECKING:
@@ -35,11 +47,13 @@ if TYPE_CHECKING:
 USAGE = "WHAT [options]"
 # Each evaluation and the options that only some have.
 EVALUATIONS: dict[str, tuple[str, ...]] = {
-    "pick": ("scene", "controller"),
+    "pick": ("state", "episodes_per_object"),
+    "cup": ("scene", "controller"),
     "held_tool": (),
     "tools": ("tool",),
-    "language": ("task",),
+    "language": ("task", "model"),
     "reorient": ("shapes", "controller"),
+    "affordance": (),
 }
 
 
@@ -49,18 +63,28 @@ def add_arguments(parser: Parser) -> None:
         "--episodes",
         metavar="N",
         type=positive,
-        help="how many (default: pick 200, held_tool 1000, tools 500, language 50, reorient 1000)",
+        help="how many (default: cup 200, held_tool 1000, tools 500, language 50, reorient 1000, affordance 100)",
+    )
+    parser.add_argument(
+        "--episodes-per-object", metavar="N", type=positive, help="for pick: of each object and policy (default: 50)"
+    )
+    parser.add_argument(
+        "--state",
+        metavar="NAME",
+        type=one_of("privileged", "camera", "exact"),
+        help="for pick, what is measured: privileged (the truth with a sensor's noise; default), camera or exact",
     )
     add_seed(parser)
     parser.add_argument(
         "--target", metavar="RATE", type=rate, help="success rate to reach (default: what the README claims)"
     )
-    add_controller(parser, "of the hand, for pick and reorient (the others show both)", "planner")
-    parser.add_argument("--scene", metavar="NAME|FILE", help="for pick: a scene with a bead and a cup (default: bead)")
-    parser.add_argument("--task", metavar="NAME|FILE", help="for language: one task only")
+    add_controller(parser, "of the hand, for cup and reorient (the others show both)", "planner")
+    parser.add_argument("--scene", metavar="NAME|FILE", help="for cup: a scene with a bead and a cup (default: bead)")
+    parser.add_argument("--task", metavar="NAME|FILE", help="for language: one task, or your own scene file with one")
     parser.add_argument("--tool", metavar="NAME", help="for tools: one family only, from 'list tools'")
     parser.add_argument("--shapes", metavar="NAME", help="for reorient: one family of shapes or one shape only")
     add_json(parser)
+    add_model(parser, ablations=True)
 
 
 def run(args: argparse.Namespace) -> EvalResult:
@@ -68,12 +92,15 @@ def run(args: argparse.Namespace) -> EvalResult:
     from toolwright.launch.results import EvalResult, plain
 
     own = EVALUATIONS[args.what]
-    if args.controller == {"pick": "planner", "reorient": "closed_form"}.get(args.what):
+    if args.controller == {"cup": "planner", "reorient": "closed_form"}.get(args.what):
         raise UserError(f"eval {args.what} has no controller '{args.controller}'; see 'toolwright eval --help'")
-    for option in ("scene", "tool", "task", "shapes"):
+    if args.what == "pick" and args.episodes is not None:
+        raise UserError("eval pick counts by object: give --episodes-per-object instead of --episodes")
+    for option in ("scene", "tool", "task", "shapes", "state", "episodes_per_object"):
         if option not in own and getattr(args, option) is not None:
-            raise UserError(f"eval {args.what} has no {option}: drop --{option}")
-    asked = {name: getattr(args, name) for name in ("episodes", "target", *own)}
+            raise UserError(f"eval {args.what} has no {option}: drop --{option.replace('_', '-')}")
+    asked = {name: getattr(args, name) for name in ("episodes", "target", *own) if name != "model"}
+    asked |= _model(args) if "model" in own else {}
     report = _evaluation(args.what)(
         seed=args.seed,
         report=lambda line: print(line, file=sys.stderr),
@@ -87,10 +114,14 @@ def run(args: argparse.Namespace) -> EvalResult:
     result = EvalResult(task=args.what, **plain({**dataclasses.asdict(report), **rates, "groups": groups}))
 
     out = console(args)
+    if args.what == "affordance":
+        return _affordance(result, out)
     if result.failures:
         out.print(table(failure.model_dump() for failure in result.failures))
     for group in result.groups:
-        out.print(f"{group.name}: {percent(group.success_rate, group.interval_95, group.n)}")
+        kinds = {name.removeprefix("errors "): n for name, n in group.measured.items() if name.startswith("errors ")}
+        errors = f"; errors: {', '.join(f'{kind} {n:.0f}' for kind, n in kinds.items())}" if kinds else ""
+        out.print(f"{group.name}: {percent(group.success_rate, group.interval_95, group.n)}{errors}")
     verdict = "reached" if result.passed else "missed"
     out.print(
         f"success: {percent(result.success_rate, result.interval_95, result.n)}; target {result.target:.1%} {verdict}"
@@ -98,9 +129,43 @@ def run(args: argparse.Namespace) -> EvalResult:
     return result
 
 
+def _affordance(result: EvalResult, out: Any) -> EvalResult:
+    """Errors are measured, not only counted: a table instead of a line for each condition."""
+    from toolwright.launch.console import percent, table
+
+    for kind, rows in _by_kind(result).items():
+        out.print(f"[bold]{kind}[/bold]")
+        out.print(table(rows))
+    verdict = "every target reached" if result.passed else "a target was missed"
+    out.print(f"within 2 mm: {percent(result.success_rate, result.interval_95, result.n)}; {verdict}")
+    return result
+
+
+def _by_kind(result: EvalResult) -> dict[str, list[dict[str, object]]]:
+    from toolwright.policies.evaluation.affordance_page import is_object, row
+
+    rows: dict[str, list[dict[str, object]]] = {"held tools": [], "objects": []}
+    for group in result.groups:
+        rows["objects" if is_object(group) else "held tools"].append(row(group))
+    return rows
+
+
+def _model(args: argparse.Namespace) -> dict[str, Any]:
+    """The model for `language`, after everything that can be complained about before anything is built."""
+    from toolwright.launch.models import choice
+    from toolwright.llm_planner.evaluation.ablations import pipelines
+
+    asked = choice(args)
+    try:
+        pipelines(asked)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    return {"choice": asked}
+
+
 def _evaluation(what: str) -> Callable[..., EvalReport]:
     if what == "language":
-        from toolwright.llm_planner.evaluate_language import evaluate as language
+        from toolwright.llm_planner.evaluation.language import evaluate as language
 
         return language
     from toolwright.policies.evaluation import evaluate

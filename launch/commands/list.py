@@ -1,7 +1,8 @@
-"""List what there is: tools, scenes, tasks, skills, weights, robots.
+"""List what there is: tools, objects, scenes, tasks, skills, weights, robots.
 
 WHAT is one of:
   tools         families of articulated tools that the hand can hold
+  objects       small objects that 'eval pick' picks
   scenes        scenes for --scene
   tasks         tasks for train
   skills        what skill code can call, and what was learned from runs
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from toolwright.launch.results import ListResult
 
 USAGE = "WHAT [options]"
-KINDS = ("tools", "scenes", "tasks", "skills", "weights", "robots")
+KINDS = ("tools", "objects", "scenes", "tasks", "skills", "weights", "robots")
 SCHEMAS = ("schema", "scene-schema")
 
 
@@ -39,7 +40,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("what", metavar="WHAT", type=one_of(*KINDS, *SCHEMAS), help="one of the kinds above")
     add_skills(parser)
     parser.add_argument(
-        "--picture", metavar="FILE", type=Path, help="with 'tools': draw them in the hand (.png or .jpg)"
+        "--picture", metavar="FILE", type=Path, help="with 'tools' or 'objects': draw them (.png or .jpg)"
     )
     add_json(parser)
 
@@ -63,11 +64,12 @@ def run(args: argparse.Namespace) -> ListResult:
 
 def _draw(args: argparse.Namespace, say: Callable[[str], None]) -> None:
     from toolwright.launch.errors import UserError
-    from toolwright.sim import tool_picture
+    from toolwright.sim import small_object_sheet, tool_picture
 
-    if args.what != "tools":
-        raise UserError(f"--picture draws tools, not {args.what}")
+    sheets = {"tools": tool_picture.draw, "objects": small_object_sheet.draw}
+    if args.what not in sheets:
+        raise UserError(f"--picture draws tools or objects, not {args.what}")
     try:
-        tool_picture.draw(args.picture, say)
+        sheets[args.what](args.picture, say)
     except ValueError as error:
         raise UserError(str(error)) from error

@@ -11,6 +11,8 @@ needs a bearer token in an environment variable, and a tunnel or proxy for TLS.
 Every call passes the safety gate and a dry run. With --approve each motion is
 also asked for at this terminal, and without a terminal the server does not
 start. Without --approve nobody is asked here: clients ask their own users.
+After a fault the robot stays stopped. The tool 'clear_stop' asks at this
+terminal to release it; without a terminal the server has to be started again.
 
 Examples:
   toolwright serve --scene beads
@@ -89,13 +91,16 @@ def run(args: argparse.Namespace) -> ServeResult:
     from toolwright.launch.session import open_session
     from toolwright.llm_planner.skills.hand_skills import skills_for
 
-    terminal = asking.terminal() if args.approve else None
+    terminal = asking.terminal()
+    if args.approve:
+        asking.needed(terminal)
     listening = http.bind(*args.http) if args.http else None
     with open_session(args.scene, args.seed, controller=args.controller) as session:
         live = Live(session, args.speed)
-        approve = asking.TerminalApproval(live, terminal) if terminal is not None else None
+        person = asking.TerminalApproval(live, terminal) if terminal is not None else None
         copy = copies(session, "models", args.seed, args.controller)
-        host = Host(live, skills_for(session.perception.look()), copy, approve)
+        approve, may_clear = person if args.approve else None, person.may_clear if person is not None else None
+        host = Host(live, skills_for(session.perception.look()), copy, approve, may_clear)
         eyes = Eyes(live, args.seed)
         server = build(host, eyes)
 

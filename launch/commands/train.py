@@ -8,6 +8,7 @@ Examples:
   toolwright train held_tool --demo
   toolwright train held_tool seed=3 envs=512
   toolwright train held_tool --resume
+  toolwright train pick --ablations
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ def add_arguments(parser: Parser) -> None:
         help="name=value: replaces a value of the configuration",
     )
     parser.add_argument("--resume", action="store_true", help="go on with the latest training of this task")
+    parser.add_argument(
+        "--ablations", action="store_true", help="with 'pick': short trainings with one part changed, three seeds each"
+    )
     parser.add_argument("--demo", action="store_true", help="a short training of a few minutes, with a live curve")
     add_json(parser)
 
@@ -48,5 +52,21 @@ def run(args: argparse.Namespace) -> TrainResult:
 
     from toolwright.policies.training import train
 
+    if args.ablations:
+        return _ablations(args)
     report = train.main(args.task, args.overrides, resume=args.resume, demo=args.demo)
     return TrainResult(**plain(dataclasses.asdict(report)))
+
+
+def _ablations(args: argparse.Namespace) -> TrainResult:
+    import sys
+
+    from toolwright.launch.results import TrainResult, plain
+
+    if args.task != "pick" or args.overrides or args.demo:
+        raise UserError(
+            "--ablations goes with 'train pick' alone: it has configurations of its own, and goes on by itself"
+        )
+    from toolwright.policies.high_level import ablations
+
+    return TrainResult(**plain(dataclasses.asdict(ablations.run(lambda line: print(line, end="", file=sys.stderr)))))

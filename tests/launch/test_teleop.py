@@ -318,6 +318,7 @@ def test_mistakes_get_one_line(monkeypatch, capsys):
     for words, expected in (
         (["--robot", "leap"], "--port /dev/ttyUSB0"),
         (["--robot", "leep"], "did you mean leap?"),
+        (["--robot", "fr3"], "--host 172.16.0.2"),
         (["--speed", "0"], "a percentage up to 100"),
         (["--pad", "/dev/input/nothing"], "plug it in"),
         (["--robot", "leap", "--port", "x", "--video", "a.mp4"], "only a simulation can be filmed"),

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from toolwright.policies.evaluation.reorient import judge, planned
-from toolwright.policies.reorient_planner import Planner, PlannerConfig
+from toolwright.policies.reorient_planner import PlanCosts, Planner, PlannerConfig
 from toolwright.policies.training import reorient_data
 from toolwright.policies.training.reorient_data import DataConfig
 from toolwright.sim.tasks.reorient import ReorientConfig, ReorientTask
 
 Control = Callable[[ReorientTask], Callable[[ReorientTask, np.ndarray], np.ndarray]]
 SMALL = PlannerConfig(plans=16, level="nominal")
+EAGER = replace(SMALL, costs=PlanCosts(spin=0.0, away=0.0, effort=0.0))  # for whom staying is hardly ever the best plan
 
 
 def _task(n: int = 3, seed: int = 0, **config: object) -> ReorientTask:
@@ -59,12 +61,12 @@ def test_the_copies_have_the_shape_of_their_world_and_a_mass_of_their_own() -> N
 
 def test_worlds_that_are_not_active_get_no_action() -> None:
     task = _task()
-    action = Planner(task, SMALL, np.random.default_rng(1)).act(np.array([True, False, True]))
+    action = Planner(task, EAGER, np.random.default_rng(1)).act(np.array([True, False, True]))
     assert action[0].any() and not action[1].any() and action[2].any()
 
 
 def test_labels_are_made_once_and_the_same_in_one_run_or_in_two(tmp_path: Path) -> None:
-    config = DataConfig(ReorientConfig(shapes="cube"), PlannerConfig(plans=4), worlds=2, steps=4)
+    config = DataConfig(ReorientConfig(shapes="cube"), replace(EAGER, plans=4), worlds=2, steps=4)
     one, two = tmp_path / "one", tmp_path / "two"
     report = reorient_data.generate(one, 2, 3, config)
     assert (report.shards, report.labels) == (2, 2 * 2 * 2)
@@ -99,3 +101,15 @@ def test_a_clone_predicts_labels_that_can_be_predicted_and_not_noise(tmp_path: P
     assert scores["law"] > 0.5 > 0.1 > scores["noise"]
     with pytest.raises(clone.CloneError, match="toolwright plan-data"):
         clone.fit(training.model.policy, tmp_path / "nowhere", rng)
+
+
+def test_a_world_that_is_stuck_is_turned_elsewhere_for_a_while_and_then_on_to_its_goal() -> None:
+    task = _task(2)
+    planner = Planner(task, PlannerConfig(plans=2, patience=3, detour=2), np.random.default_rng(1))
+    asked = []
+    for step in range(7):
+        task.age[:] = step
+        planner._detours(np.array([True, False]))
+        asked.append((planner.goal == task.goal).all(axis=1))
+    assert [bool(a[0]) for a in asked] == [True, True, True, False, False, True, True]
+    assert all(a[1] for a in asked)
