@@ -57,6 +57,9 @@ class ToolLoop:
         self._objects: dict[str, F64] = {}
         self._ticks = 0
         self.begun = self._keeping = False
+        self._press = _PRESS
+        self.watch: Check | None = None  # called after every look
+        self.released: F64 | None = None  # (16,) rad, where the hand is after it has let go of the tool for good
         self.q_arm = self._q_seen = np.zeros(len(FR3))  # rad, commanded, and measured at the last look
         self.goal = self.final_goal = 0.0  # m, opening: now, and where the ramp ends
         self.opening = 0.0  # m, filtered
@@ -136,24 +139,30 @@ class ToolLoop:
         """
         self._look()
         if self._keeping:
-            self.goal = self.final_goal = self.opening - _PRESS
+            self.goal = self.final_goal = self.opening - self._press
         step = self.robot.period * (OPEN_RATE if self.final_goal > self.goal else CLOSE_RATE)
         self.goal += float(np.clip(self.final_goal - self.goal, -step, step))
         fingers = self.robot.read().q[self._fingers]
         down = self.motion.palm(self.q_arm)[:3, :3].T @ np.array([0.0, 0.0, -1.0])
         target = np.empty(len(self.robot.joints))
         target[self._arm] = q_arm
-        target[self._fingers] = self.hand.target(fingers, self.tool, down, self.goal)
+        if self.released is None:
+            target[self._fingers] = self.hand.target(fingers, self.tool, down, self.goal)
+        else:
+            target[self._fingers] = self.released
         self.q_arm = self.robot.send(JointTarget(target)).q[self._arm]
         self._ticks += 1
 
-    def keep_opening(self) -> None:
+    def keep_opening(self, press: float = _PRESS) -> None:
         """Asks for the opening that is there, a little less, until another is asked for.
 
         The grip on an object stays as firm as it has become. With a goal out of reach behind the object, the hand's
         integral would press ever harder; with one above it, ever weaker.
+
+        Args:
+            press: m by which less is asked for: a larger one presses harder the longer it lasts.
         """
-        self._keeping = True
+        self._keeping, self._press = True, press
 
     def set_opening(self, opening: float) -> None:
         """Sets the opening [m] to which the goal goes at a gentle rate, from what is there now."""
@@ -223,18 +232,25 @@ class ToolLoop:
         self.scene = scene = self.perception.look()
         if scene.tool is None:
             raise Trouble("tool dropped", "the tool is no longer seen in the hand")
-        moved = self.hand.displacement(scene.tool)
-        away, turned = float(np.linalg.norm(moved[:3])), float(np.linalg.norm(moved[3:]))
-        if away > _LOST[0] or turned > _LOST[1]:
-            raise Trouble("tool dropped", f"it is {away * 1e3:.0f} mm and {turned:.1f} rad from where it was held")
-        self._q_seen = self.robot.read().q[self._arm]
-        T_palm_world = np.linalg.inv(self.motion.palm(self._q_seen))
-        self.T_palm_tip = _rigid((1 - _FORGET) * self.T_palm_tip + _FORGET * (T_palm_world @ scene.tool.T_world_tip))
-        self.opening += _FORGET * (scene.tool.opening - self.opening)
+        self._see_tool(scene.tool)
         for name, item in scene.objects.items():
             known = self._objects.get(name, item.pos)
             moved_far = np.linalg.norm(item.pos - known) > _JUMP
             self._objects[name] = item.pos if moved_far else known + _FORGET_OBJECT * (item.pos - known)
+        if self.watch is not None:
+            self.watch()
+
+    def _see_tool(self, tool: HeldTool) -> None:
+        self._q_seen = self.robot.read().q[self._arm]
+        self.opening += _FORGET * (tool.opening - self.opening)
+        if self.released is not None:
+            return
+        moved = self.hand.displacement(tool)
+        away, turned = float(np.linalg.norm(moved[:3])), float(np.linalg.norm(moved[3:]))
+        if away > _LOST[0] or turned > _LOST[1]:
+            raise Trouble("tool dropped", f"it is {away * 1e3:.0f} mm and {turned:.1f} rad from where it was held")
+        T_palm_world = np.linalg.inv(self.motion.palm(self._q_seen))
+        self.T_palm_tip = _rigid((1 - _FORGET) * self.T_palm_tip + _FORGET * (T_palm_world @ tool.T_world_tip))
 
 
 def _mean_quat(quats: list[F64]) -> F64:

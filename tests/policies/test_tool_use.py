@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from toolwright.policies.evaluation import pick as evaluate_pick
+from toolwright.policies.evaluation import cup as evaluate_pick
 from toolwright.policies.world import simulate
 from toolwright.sim.scene import load_scene, sample
 

@@ -1,0 +1,258 @@
+"""Training of the upper level: SAC with hindsight relabelling, its replay filled by the heuristic; resumable."""
+
+from __future__ import annotations
+
+import random
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from toolwright.policies.evaluation.held_tool import SELECTION, rng_for
+from toolwright.policies.high_level import actor as actors
+from toolwright.policies.high_level import demonstrations
+from toolwright.policies.high_level.clone import Clone
+from toolwright.policies.high_level.config import PickTrainConfig
+from toolwright.policies.high_level.play import learned, play
+from toolwright.policies.training import checkpoint, curve
+from toolwright.policies.training.callbacks import Stopped
+from toolwright.policies.training.train import ROOT, TrainReport
+
+_RANDOM_EPISODES = 1  # of each world that are played at random where the replay begins empty
+
+
+class PickTraining:
+    """One training in one folder.
+
+    Args:
+        name: of the configuration.
+        config: of the training.
+        folder: for checkpoint, curve and best policy.
+        state: of a checkpoint, to go on with.
+        show: takes lines of progress.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        config: PickTrainConfig,
+        folder: Path,
+        state: dict[str, Any] | None = None,
+        show: Callable[[str], None] | None = None,
+    ) -> None:
+        import torch
+        from stable_baselines3 import SAC
+        from stable_baselines3.her.her_replay_buffer import HerReplayBuffer
+
+        from toolwright.policies.high_level.env import PickEnv, make_task
+        from toolwright.policies.high_level.network import PickFeatures
+
+        torch.set_num_threads(1)
+        self.name, self.config, self.folder, self.show = name, config, folder, show or _line
+        sac = config.sac
+        task = make_task(config.task, config.envs, np.random.default_rng(config.seed), config.threads)
+        self.env = PickEnv(task, config.residual, folder / "nan")
+        filled = bool(config.demonstrations) or state is not None
+        self.model = SAC(
+            "MultiInputPolicy",
+            self.env,
+            learning_rate=sac.learning_rate,
+            buffer_size=sac.buffer,
+            learning_starts=0 if filled else _RANDOM_EPISODES * config.envs * (config.task.horizon + 1),
+            batch_size=sac.batch,
+            tau=sac.tau,
+            gamma=sac.gamma,
+            ent_coef=sac.entropy,
+            target_entropy=sac.target_entropy,  # type: ignore[arg-type]
+            train_freq=1,
+            gradient_steps=sac.updates,
+            replay_buffer_class=HerReplayBuffer,
+            replay_buffer_kwargs={"n_sampled_goal": sac.relabelled, "goal_selection_strategy": "future"},
+            policy_kwargs={"features_extractor_class": PickFeatures, "net_arch": list(sac.layers)},
+            seed=config.seed,
+            device="cpu",
+            stats_window_size=200,
+        )
+        self.best, self.spent = -1.0, 0.0
+        self.curve: list[curve.Point] = []
+        self.clone: Clone | None = None
+        self._optimizer: Any = None  # of the clone, from a checkpoint
+        self._judge_task: Any = None
+        if state is not None:
+            self._restore(state)
+
+    # -- state --------------------------------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the rest of the training depends on, taken between two actions."""
+        import torch
+
+        model = self.model
+        assert model.replay_buffer is not None
+        held = {key: value for key, value in vars(model.replay_buffer).items() if key not in ("env", "infos")}
+        return {
+            "config": self.config,
+            "policy": model.policy.state_dict(),
+            "optimizers": [o.state_dict() for o in self._optimizers()],
+            "entropy": self._entropy().detach().clone(),
+            "replay": held,
+            "clone": self.clone.optimizer.state_dict() if self.clone else None,
+            "steps": model.num_timesteps,
+            "updates": model._n_updates,
+            "last_observation": model._last_obs,
+            "returns": list(model.ep_info_buffer or ()),
+            "successes": list(model.ep_success_buffer or ()),
+            "env": self.env.state(),
+            "random": (random.getstate(), np.random.get_state(), torch.get_rng_state()),
+            "actions": self.env.action_space.np_random.bit_generator.state,
+            "best": self.best,
+            "curve": self.curve,
+            "spent": self.spent + time.monotonic() - self.started,
+        }
+
+    def _optimizers(self) -> list[Any]:
+        policy = self.model.policy
+        return [policy.actor.optimizer, policy.critic.optimizer, self.model.ent_coef_optimizer]
+
+    def _entropy(self) -> Any:
+        return self.model.log_ent_coef
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        import torch
+
+        model = self.model
+        model.policy.load_state_dict(state["policy"])
+        for optimizer, kept in zip(self._optimizers(), state["optimizers"], strict=True):
+            optimizer.load_state_dict(kept)
+        self._entropy().data.copy_(state["entropy"])
+        assert model.replay_buffer is not None
+        vars(model.replay_buffer).update(state["replay"])
+        model.num_timesteps, model._n_updates = state["steps"], state["updates"]
+        model._last_obs = state["last_observation"]
+        model.ep_info_buffer = deque(state["returns"], maxlen=model._stats_window_size)
+        model.ep_success_buffer = deque(state["successes"], maxlen=model._stats_window_size)
+        self._optimizer = state["clone"]
+        self.env.restore(state["env"])
+        random.setstate(state["random"][0])
+        np.random.set_state(state["random"][1])
+        torch.set_rng_state(state["random"][2])
+        self.env.action_space.np_random.bit_generator.state = state["actions"]
+        self.best, self.curve, self.spent = state["best"], state["curve"], state["spent"]
+
+    # -- running ------------------------------------------------------------------------------------------------------
+
+    def run(self) -> TrainReport:
+        """Trains to the end, or until Ctrl-C or SIGTERM, which leave a checkpoint behind."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.started, self.stopping = time.monotonic(), False
+        handlers = {s: signal.signal(s, self._stop) for s in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            self._learn()
+        except Stopped:
+            pass
+        finally:
+            for signum, handler in handlers.items():
+                signal.signal(signum, handler)
+        if self.model._last_obs is not None:
+            checkpoint.save(self.folder, self.state())
+        if self.stopping:
+            self.show(f"stopped at {self.model.num_timesteps:,} actions; go on with --resume\n")
+            raise KeyboardInterrupt
+        self.show(f"best success {self.best:.3f}; policy, curve and checkpoint in {self.folder}\n")
+        return TrainReport(self.name, self.model.num_timesteps, self.best, str(self.folder))
+
+    def _learn(self) -> None:
+        from toolwright.policies.high_level.callbacks import PickProgress
+
+        config, model = self.config, self.model
+        begins = model._last_obs is None
+        if config.demonstrations:
+            self._prepare(begins)
+        if begins:
+            self.evaluate()
+        left = max(config.steps - model.num_timesteps, 0)
+        # A restored model has its observation; resetting its worlds would draw from their generator again.
+        model.learn(left, callback=PickProgress(self), reset_num_timesteps=begins)
+        if not self.curve or self.curve[-1].steps < model.num_timesteps:
+            self.evaluate()
+
+    def _prepare(self, begins: bool) -> None:
+        """Fills the replay with the heuristic's episodes, and learns from them before anything is tried."""
+        from stable_baselines3.common.logger import configure
+
+        config, model = self.config, self.model
+        state = f"{config.task.state}_{config.task.part}_{config.task.horizon}"
+        path = ROOT / "pick" / f"heuristic_{state}.npz"
+        made = demonstrations.load_or_record(path, config.task, config.demonstrations, lambda x: self.show(x + "\n"))
+        kept = made.rows(config.demonstrations, with_plan=bool(config.residual))
+        if config.sac.cloned:
+            self.clone = Clone(model, kept, config.task.flat, config.residual)
+        if not begins:
+            if self.clone and self._optimizer:
+                self.clone.optimizer.load_state_dict(self._optimizer)
+            return
+        count = demonstrations.fill(model.replay_buffer, kept, config.envs, config.task.flat, config.residual)
+        self.show(f"{count:,} of the heuristic's transitions, success {kept.success.mean():.3f}, in the replay\n")
+        if self.clone:
+            self.clone.step(config.sac.cloned)
+        model.set_logger(configure(None, []))
+        for _ in range(config.sac.offline // 100):
+            if self.stopping:
+                raise Stopped
+            model.train(100, config.sac.batch)
+            if self.clone:
+                self.clone.step(50)
+
+    def _stop(self, signum: int, frame: Any) -> None:
+        del signum, frame
+        self.stopping = True
+
+    def evaluate(self) -> None:
+        """Judges the deterministic policy on worlds of its own; keeps it if it is the best so far."""
+        from toolwright.policies.high_level.env import make_task
+
+        config, rng = self.config, rng_for(self.config.seed, SELECTION)
+        if self._judge_task is None:
+            self._judge_task = make_task(config.task, config.evaluation_worlds, rng, config.threads)
+        self._judge_task.rng = rng
+        actor = actors.from_model(self.model, self.card())
+        played = play(self._judge_task, learned(actor), stop=lambda: self.stopping)
+        if self.stopping:
+            raise Stopped
+        success, lost = float(played.success.mean()), float(played.lost.mean())
+        exploring = float(np.mean(self.model.ep_success_buffer or [0.0]))
+        self.curve.append(curve.Point(self.model.num_timesteps, success, lost, exploring))
+        if success >= self.best:
+            self.best = success
+            actors.save(actors.HighLevelActor(actor.layers, self.card()), self.folder / "best")
+        curve.plot(self.curve, self.folder / "curve.png", f"{self.name}: success")
+        line = f"{self.model.num_timesteps:>9,} actions  {curve.spark(self.curve)}  "
+        self.show(line + f"success {success:.3f}, while exploring {exploring:.3f}, tool lost {lost:.3f}\n")
+
+    def card(self) -> dict[str, Any]:
+        """What the weights are, for their card."""
+        from toolwright.policies.revision import revision
+
+        return {
+            "policy": "pick",
+            "observation": "see PickInterface.observe in hardware/pick.py; a residual also sees the heuristic's action",
+            "action": "see PickInterface.steer in hardware/pick.py",
+            "residual": self.config.residual,
+            "config": asdict(self.config),
+            "steps": self.model.num_timesteps,
+            "seed": self.config.seed,
+            "seconds": round(self.spent + time.monotonic() - self.started, 1),
+            "revision": revision(),
+            "training_success": self.best,
+        }
+
+
+def _line(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()
