@@ -15,6 +15,7 @@ import numpy as np
 from mujoco.batch import Batch
 
 from toolwright.hardware import rotations
+from toolwright.hardware.joints import LEAP
 from toolwright.hardware.robot import F64
 from toolwright.sim.grasp import (
     ANCHORS,
@@ -58,9 +59,10 @@ def effort(family: ToolFamily) -> SearchConfig:
     if not family.trials:
         return SearchConfig()
     config = SearchConfig(rounds=4, candidates=384, tested=96, elites=10)
-    # Fingers in loops leave little room: finer steps, more rounds.
+    # Fingers in loops leave little room: finer steps, more rounds. They press as hard as their servos can.
     looped = any(contact.axis is not None for contact in family.contacts(family.nominal))
-    return replace(config, first=3 * config.first, rounds=5, step=0.4) if looped else config
+    strongest = float(LEAP.effort.max())
+    return replace(config, first=3 * config.first, rounds=5, step=0.4, torque=strongest) if looped else config
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,9 @@ import numpy as np
 from toolwright.hardware import rotations
 from toolwright.hardware.robot import F64
 from toolwright.perception.scene import Box, HeldTool, ObjectPart, Scene, SceneObject
+from toolwright.sim import liquid
 from toolwright.sim.models import tools
+from toolwright.sim.scene_fixtures import Bolt
 from toolwright.sim.scene_objects import bounds, opening, parts
 from toolwright.sim.scene_spec import Bar, BoxObject, Button, ObjectSpec, SceneSpec, color_name
 
@@ -29,6 +31,8 @@ class StateNoise:
     tool_pos: float = 0.0005  # m on each axis
     tool_turn: float = 0.01  # rad about each axis
     tool_opening: float = 0.0003  # m
+    contents: float = 0.005  # ml, as a scale under a cup weighs it
+    turn: float = 0.01  # rad
 
 
 class SimPerception:
@@ -56,11 +60,12 @@ class SimPerception:
         if noise is not None and rng is None:
             raise ValueError("noise needs a random generator: pass rng")
         self._model, self._data, self._spec = model, data, spec
-        self._noise = noise or StateNoise(0, 0, 0, 0, 0)
+        self._noise = noise or StateNoise(0, 0, 0, 0, 0, 0, 0)
         self._rng = rng or np.random.default_rng(0)  # multiplied by zeros where there is no noise
         self._bodies = {name: mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_BODY, name) for name in spec.objects}
         if missing := [name for name, body in self._bodies.items() if body < 0]:
             raise ValueError(f"the model has no {missing}: it was built from another scene")
+        self._cups = liquid.cups(spec)
         workspace = spec.workspace
         self._workspace = Box(np.array(workspace.lower), np.array(workspace.upper))
 
@@ -98,7 +103,17 @@ class SimPerception:
             travel=float(self._data.joint(f"{name}_travel").qpos[0]) if isinstance(obj, Button) else 0.0,
             travel_max=obj.travel if isinstance(obj, Button) else 0.0,
             magnetic=isinstance(obj, BoxObject | Bar) and obj.magnet > 0,
+            contents=self._contents(name),
+            turn=self._turn(name) if isinstance(obj, Bolt) else 0.0,
         )
+
+    def _contents(self, name: str) -> float:
+        if name not in self._cups:
+            return 0.0
+        return liquid.contents(self._data, self._spec, name) + float(self._rng.normal(0, self._noise.contents))
+
+    def _turn(self, name: str) -> float:
+        return float(self._data.joint(f"{name}_turn").qpos[0] + self._rng.normal(0, self._noise.turn))
 
     def _pose(self, body: int) -> tuple[F64, F64]:
         """World pose of an object's body; of a free one from its joint, since body poses lag a step behind."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import mujoco
@@ -51,6 +51,7 @@ class SimRobot:
         joints: the robot's joints.
         period: s of simulated time that one `send` takes.
         on_step: called with `data` `FRAME_RATE` times a simulated second, for videos.
+        processes: each called after every step, for what physics does beyond motion: liquid that flows.
         payload: of the arm; by default all that is fixed to its flange, weighed in the present configuration.
 
     Raises:
@@ -65,7 +66,9 @@ class SimRobot:
         period: float = CONTROL_PERIOD,
         on_step: Callable[[mujoco.MjData], None] | None = None,
         payload: Payload | None = None,
+        processes: Sequence[Callable[[], None]] = (),
     ) -> None:
+        self.processes = processes
         self.model, self.data, self.joints, self.period, self.on_step = model, data, joints, period, on_step
         self._substeps = round(period / model.opt.timestep)
         if self._substeps < 1 or abs(self._substeps * model.opt.timestep - period) > 1e-9:
@@ -149,6 +152,8 @@ class SimRobot:
             path = _blend(self._before[arm], self._target[arm], sent[arm], self.period, i / self._substeps)
             self._drive_arm(*path, carry)
             mujoco.mj_step(self.model, data)
+            for process in self.processes:
+                process()
             self._steps += 1
             if self.on_step is not None and self._steps % self._steps_a_frame == 0:
                 self.on_step(data)

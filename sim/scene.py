@@ -16,6 +16,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from toolwright.hardware.robot import F64
+from toolwright.sim import liquid
 from toolwright.sim.camera import d435_focal_length
 from toolwright.sim.models.physics import new_spec, solve_thoroughly
 from toolwright.sim.models.robot import add_robot
@@ -100,6 +101,8 @@ def build(scene: SceneSpec, with_robot: bool = True) -> mujoco.MjSpec:
             raise SceneError(f"objects.{name}: the robot or its tool has a part of this name; choose another")
         add_object(spec, name, obj, scene.table)
     _add_cameras(spec, scene)
+    if with_robot:
+        spec.nuserdata = liquid.states(scene)
     return spec
 
 

@@ -8,10 +8,11 @@ import mujoco
 import numpy as np
 
 from toolwright.hardware.robot import F64
-from toolwright.sim.models import implements, objects
+from toolwright.sim.models import fixtures, implements, objects
 from toolwright.sim.models.implements import Part
 from toolwright.sim.models.physics import collide_as_thing, new_spec
 from toolwright.sim.models.tools import add_tool, family
+from toolwright.sim.scene_fixtures import Bolt, Line
 from toolwright.sim.scene_spec import (
     DEFAULT_DENSITY,
     Bar,
@@ -57,7 +58,7 @@ def bounds(obj: ObjectSpec) -> tuple[F64, F64]:
         case Cup():
             outer = obj.inner_diameter / 2 + obj.wall
             half = np.array([outer, outer, obj.height / 2])
-        case Bar() | Tube():
+        case Bar() | Tube() | Line() | Bolt():
             half = implements.box_around(parts(obj)) / 2
         case Button():
             half = implements.button_size(obj.plate, obj.travel) / 2
@@ -70,12 +71,16 @@ def bounds(obj: ObjectSpec) -> tuple[F64, F64]:
 
 
 def parts(obj: ObjectSpec) -> tuple[Part, ...]:
-    """The cuboids that a bar or tube is made of, in its own frame; none for what is of one piece."""
+    """The cuboids that bars, tubes, lines and bolts are made of, in their own frame; none for what is of one piece."""
     match obj:
         case Bar():
             return implements.bar_parts(obj.length, obj.width, obj.height, obj.handle, obj.head, obj.side)
         case Tube():
             return implements.tube_parts(obj.inner, obj.length, obj.wall)
+        case Line():
+            return fixtures.line_parts(obj.length, obj.height, obj.radius)
+        case Bolt():
+            return fixtures.bolt_parts(obj.flats, obj.nut_height, obj.stand)
         case _:
             return ()
 
@@ -119,7 +124,7 @@ _Outline = tuple[F64, F64, float]  # center (2,), corners (n, 2) about it (none 
 
 def _outlines(obj: ObjectSpec) -> list[_Outline]:
     center, matrix = np.array(obj.pos[:2]), rotation_matrix(obj)
-    if not isinstance(obj, BoxObject | Bar | Tube | Button) or abs(matrix[2, 2]) < 0.999:
+    if not isinstance(obj, BoxObject | Bar | Tube | Button | Line | Bolt) or abs(matrix[2, 2]) < 0.999:
         return [(center, np.zeros((0, 2)), footprint(obj))]
     pieces = parts(obj) or (Part("", np.zeros(3), 2 * bounds(obj)[1]),)
     signs = np.array([(1, 1), (-1, 1), (-1, -1), (1, -1)])
@@ -184,6 +189,12 @@ def add_object(spec: mujoco.MjSpec, name: str, obj: ObjectSpec, table: TableSpec
     rgba = np.array([*rgb(obj.color), 1.0])
     if isinstance(obj, Button):
         implements.add_button(body, obj.plate, obj.travel, obj.force, rgba)
+        return body
+    if isinstance(obj, Line):
+        fixtures.add_line(spec, body, parts(obj), obj.tension, rgba)
+        return body
+    if isinstance(obj, Bolt):
+        fixtures.add_bolt(spec, body, parts(obj), obj.torque, rgba)
         return body
     density = obj.density or DEFAULT_DENSITY
     match obj:

@@ -7,77 +7,33 @@ the table there. World frame: z up, robot base at the origin by default.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
-from rapidfuzz import process
+from pydantic import BeforeValidator, Field, model_validator
 
 from toolwright.sim.models.objects import CUP_FLOOR
+from toolwright.sim.scene_base import (
+    COLORS,
+    Color,
+    Friction,
+    Length,
+    Posed,
+    SceneError,
+    SceneThing,
+    Strict,
+    Vec2,
+    Vec3,
+    suggestion,
+)
+from toolwright.sim.scene_fixtures import Bolt, Line
+
+__all__ = ["COLORS", "SceneError", "suggestion"]
 
 MAX_OBJECTS = 40
 DEFAULT_DENSITY = 1200.0  # kg/m^3, a filled plastic
 RESERVED_NAMES = ("world", "table", "floor", "workspace", "camera", "overview", "closeup")
-COLORS: dict[str, str] = {
-    "red": "#d43a2f",
-    "orange": "#ee8a2c",
-    "yellow": "#f2c53d",
-    "green": "#3f9e54",
-    "blue": "#2f6fd0",
-    "purple": "#7c4fb8",
-    "pink": "#e47aa5",
-    "brown": "#8a5a3b",
-    "white": "#f1efea",
-    "gray": "#9a9da3",
-    "black": "#2b2d31",
-}
-
-
-class SceneError(ValueError):
-    """A scene that cannot be used: one line for each problem, with file, line, column and field where known."""
-
-
-def suggestion(word: object, known: list[str]) -> str:
-    """The end of a sentence: `; did you mean 'x'?` where one of `known` is close to `word`, else a full stop."""
-    match = process.extractOne(str(word), known, score_cutoff=60)
-    return f"; did you mean '{match[0]}'?" if match else "."
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _name_unknown_fields(cls, data: Any) -> Any:
-        known = list(cls.model_fields)
-        for key in data if isinstance(data, Mapping) else ():
-            if key not in known:
-                message = f"unknown field{suggestion(key, known)} Known: {', '.join(known)}"
-                raise PydanticCustomError("unknown_field", "{message}", {"key": str(key), "message": message})
-        return data
-
-
-def _color(value: str) -> str:
-    if value not in COLORS and not re.fullmatch(r"#[0-9a-fA-F]{6}", value):
-        raise ValueError(
-            f"'{value}' is not a color{suggestion(value, list(COLORS))} Known: {', '.join(COLORS)}, #rrggbb"
-        )
-    return value
-
-
-def _two_or_three(value: tuple[float, ...]) -> tuple[float, ...]:
-    if len(value) not in (2, 3):
-        raise ValueError(f"must be [x, y] to rest on the table or [x, y, z], has {len(value)} numbers")
-    return value
-
-
-def _unit(value: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
-    if abs(np.linalg.norm(value) - 1) > 1e-3:
-        raise ValueError(f"must be a unit quaternion [w, x, y, z], its length is {np.linalg.norm(value):.4g}")
-    return value
 
 
 def _pair_to_range(value: Any) -> Any:
@@ -88,34 +44,7 @@ def _pair_to_range(value: Any) -> Any:
     return value
 
 
-Vec2: TypeAlias = tuple[float, float]
-Vec3: TypeAlias = tuple[float, float, float]
-Quat: TypeAlias = Annotated[tuple[float, float, float, float], AfterValidator(_unit)]
-Color: TypeAlias = Annotated[str, AfterValidator(_color)]
-Length: TypeAlias = Annotated[float, Field(gt=0, le=2)]
-Friction: TypeAlias = Annotated[float, Field(ge=0, le=5)]
-
-
-class _Posed(_Strict):
-    yaw: float | None = Field(None, description="Turn about the vertical [rad]. Give yaw or quat, not both.")
-    quat: Quat | None = Field(None, description="Orientation as a unit quaternion [w, x, y, z].")
-
-    @model_validator(mode="after")
-    def _one_orientation(self) -> _Posed:
-        if self.yaw is not None and self.quat is not None:
-            raise ValueError("has both yaw and quat; give one")
-        return self
-
-    @property
-    def rotation(self) -> tuple[float, float, float, float]:
-        """Orientation as a unit quaternion w, x, y, z."""
-        if self.quat is not None:
-            return self.quat
-        half = (self.yaw or 0.0) / 2
-        return (float(np.cos(half)), 0.0, 0.0, float(np.sin(half)))
-
-
-class RobotSpec(_Posed):
+class RobotSpec(Posed):
     """The robot and where it stands."""
 
     arm: Literal["fr3"] | None = Field("fr3", description="Arm, or null for a hand alone.")
@@ -123,7 +52,7 @@ class RobotSpec(_Posed):
     pos: Vec3 = Field((0.0, 0.0, 0.0), description="Base (or palm, where there is no arm), world frame [m].")
 
 
-class HeldToolSpec(_Strict):
+class HeldToolSpec(Strict):
     """A tool that the hand holds from the start."""
 
     family: str = Field(description="Tool family, for instance tweezers.")
@@ -131,7 +60,7 @@ class HeldToolSpec(_Strict):
     name: str | None = Field(None, description="Name in the scene; the family's name by default.")
 
 
-class WorkspaceSpec(_Strict):
+class WorkspaceSpec(Strict):
     """Where tool tips and free objects may be: an axis-aligned box, world frame."""
 
     lower: Vec3 = Field((0.35, -0.20, 0.0), description="Lower corner [m].")
@@ -144,7 +73,7 @@ class WorkspaceSpec(_Strict):
         return self
 
 
-class TableSpec(_Strict):
+class TableSpec(Strict):
     """The table."""
 
     height: float = Field(0.0, ge=-2, le=2, description="Height of its top, world frame [m].")
@@ -154,7 +83,7 @@ class TableSpec(_Strict):
     friction: Friction = Field(0.6, description="Sliding friction coefficient.")
 
 
-class CameraSpec(_Strict):
+class CameraSpec(Strict):
     """The depth camera."""
 
     preset: Literal["d435"] = Field("d435", description="Sensor whose intrinsics and noise it has.")
@@ -171,16 +100,7 @@ class CameraSpec(_Strict):
         return self
 
 
-class _Object(_Posed):
-    """What every object has."""
-
-    pos: Annotated[tuple[float, ...], AfterValidator(_two_or_three)] = Field(
-        description="[x, y] to rest on the table, or [x, y, z] of the center, world frame [m]."
-    )
-    beyond: bool = Field(False, description="True: may stand outside the workspace, where only a tool gets to.")
-
-
-class _Solid(_Object):
+class _Solid(SceneThing):
     """What every object of one piece has."""
 
     mass: float | None = Field(None, ge=1e-5, le=50, description="Mass [kg]. Give mass or density, not both.")
@@ -286,7 +206,7 @@ class Tube(_Solid):
     wall: float = Field(0.006, ge=0.002, le=0.05, description="Thickness of the walls [m].")
 
 
-class Button(_Object):
+class Button(SceneThing):
     """A push button in a fixed housing. Its plate faces along its own -x and comes back by a spring."""
 
     fixed: ClassVar[bool] = True
@@ -306,7 +226,7 @@ class Mesh(_Solid):
     scale: float = Field(1.0, gt=0, le=1000, description="Factor from the file's unit to meters.")
 
 
-class ToolObject(_Object):
+class ToolObject(SceneThing):
     """An articulated tool lying on its side on the table. `pos` is the origin of its tool frame, at the joint."""
 
     fixed: ClassVar[bool] = False
@@ -327,13 +247,13 @@ class ToolObject(_Object):
 
 
 ObjectSpec: TypeAlias = Annotated[
-    Sphere | BoxObject | Cylinder | Capsule | Cup | Bar | Tube | Button | Mesh | ToolObject,
+    Sphere | BoxObject | Cylinder | Capsule | Cup | Bar | Tube | Button | Line | Bolt | Mesh | ToolObject,
     Field(discriminator="shape"),
 ]
-SHAPES = ("sphere", "box", "cylinder", "capsule", "cup", "bar", "tube", "button", "mesh", "tool")
+SHAPES = ("sphere", "box", "cylinder", "capsule", "cup", "bar", "tube", "button", "line", "bolt", "mesh", "tool")
 
 
-class Range(_Strict):
+class Range(Strict):
     """An interval to draw from; `[low, high]` is short for a uniform one."""
 
     low: float = Field(description="Lower end.")
@@ -358,7 +278,7 @@ class Range(_Strict):
 DrawnRange: TypeAlias = Annotated[Range, BeforeValidator(_pair_to_range)]
 
 
-class Region(_Strict):
+class Region(Strict):
     """A rectangle on the table for the object's center."""
 
     lower: Vec2 = Field(description="Lower corner, world frame [m].")
@@ -371,7 +291,7 @@ class Region(_Strict):
         return self
 
 
-class ObjectRandomization(_Strict):
+class ObjectRandomization(Strict):
     """What is drawn anew for one object. Sizes need a shape that has them."""
 
     region: Region | Literal["workspace"] | None = Field(
@@ -380,11 +300,14 @@ class ObjectRandomization(_Strict):
     follows: str | None = Field(None, description="An object with a region: this one is shifted as that one is.")
     yaw: DrawnRange | None = Field(None, description="Turn about the vertical [rad].")
     radius: DrawnRange | None = Field(None, description="Sphere, cylinder, capsule [m].")
-    height: DrawnRange | None = Field(None, description="Cylinder, capsule, cup [m].")
+    height: DrawnRange | None = Field(None, description="Cylinder, capsule, cup, line [m].")
     inner_diameter: DrawnRange | None = Field(None, description="Cup [m].")
     length: DrawnRange | None = Field(None, description="Bar, tube [m].")
     head: DrawnRange | None = Field(None, description="Bar [m].")
     force: DrawnRange | None = Field(None, description="Button [N].")
+    torque: DrawnRange | None = Field(None, description="Bolt [N m].")
+    flats: DrawnRange | None = Field(None, description="Bolt [m].")
+    tension: DrawnRange | None = Field(None, description="Line [N].")
     scale: DrawnRange | None = Field(None, description="Mesh.")
     mass: DrawnRange | None = Field(None, description="Mass [kg].")
     density: DrawnRange | None = Field(None, description="Density [kg/m^3]; the mass follows the drawn size.")
@@ -398,7 +321,7 @@ class ObjectRandomization(_Strict):
                 yield name, value
 
 
-class Randomization(_Strict):
+class Randomization(Strict):
     """What a new seed changes."""
 
     separation: float = Field(
@@ -407,7 +330,7 @@ class Randomization(_Strict):
     objects: dict[str, ObjectRandomization] = Field(default_factory=dict, description="Ranges by object name.")
 
 
-class GoalSpec(_Strict):
+class GoalSpec(Strict):
     """One thing that has to be so in the end, measured on the objects. Give one of the kinds."""
 
     raised: str | None = Field(None, description="This object is off the table, by at least 3 cm.")
@@ -415,6 +338,13 @@ class GoalSpec(_Strict):
     inside: tuple[str, str] | None = Field(None, description="[object, container or tube]: the one is in the other.")
     outside: tuple[str, str] | None = Field(None, description="[object, container or tube]: the one is not in it.")
     within: tuple[str, ...] | None = Field(None, description="These objects' centers are inside the workspace.")
+    filled: tuple[str, float] | None = Field(
+        None, description="[cup, ml]: so much liquid was dispensed into it, to 0.05 ml or a tenth."
+    )
+    turned: tuple[str, float] | None = Field(
+        None, description="[bolt, degrees]: its nut was turned so far counter-clockwise, to 10 degrees."
+    )
+    clipped: str | None = Field(None, description="The clothespin hangs on this line, clear of the hand.")
     beside: tuple[str, str] | None = Field(None, description="[object, object]: they are 3 cm or less apart.")
     unmoved: str | None = Field(None, description="This object is where it was, to 2 cm.")
 
@@ -427,10 +357,17 @@ class GoalSpec(_Strict):
     def kinds(self) -> dict[str, tuple[str, ...]]:
         """The kind that is given, with the objects that it names."""
         given = {name: getattr(self, name) for name in type(self).model_fields}
-        return {name: (value,) if isinstance(value, str) else value for name, value in given.items() if value}
+        named = {name: (value,) if isinstance(value, str) else value for name, value in given.items() if value}
+        return {name: tuple(item for item in value if isinstance(item, str)) for name, value in named.items()}
+
+    @property
+    def amount(self) -> float:
+        """The number that is given with an object: ml or degrees."""
+        given = self.filled or self.turned
+        return given[1] if given else 0.0
 
 
-class SceneSpec(_Strict):
+class SceneSpec(Strict):
     """A scene: robot, table, camera and objects."""
 
     name: str = Field(description="Name of the scene.", min_length=1)

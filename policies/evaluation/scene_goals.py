@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
+
 import numpy as np
 
 from toolwright.hardware import rotations
 from toolwright.hardware.robot import F64
 from toolwright.perception.scene import Scene, SceneObject
+from toolwright.policies.evaluation import job_goals
 from toolwright.policies.hand.hand_room import of
 from toolwright.policies.tool.approach import half_height
 from toolwright.policies.world import SimulatedWorld, simulate
 from toolwright.sim.perception import SimPerception, StateNoise
+from toolwright.sim.render import RenderError, snapshot
 from toolwright.sim.scene import load_scene, sample, shipped_scenes
-from toolwright.sim.scene_spec import GoalSpec, SceneError
+from toolwright.sim.scene_spec import GoalSpec, SceneError, suggestion
 
 RAISED, BESIDE, STILL = 0.03, 0.03, 0.02  # m
 
@@ -28,9 +33,30 @@ def check(task: str) -> None:
     Raises:
         SceneError: no such scene, or it has no sentence or no goal.
     """
+    known = tasks()
+    if task not in shipped_scenes() and Path(task).name == task and not Path(task).exists():
+        raise SceneError(f"no task '{task}'{suggestion(task, list(known))} Tasks: {', '.join(known)}")
     scene = load_scene(task)
     if not scene.sentence or not scene.goal:
-        raise SceneError(f"scene '{task}' has no sentence or no goal, so it is no task. Tasks: {', '.join(tasks())}")
+        raise SceneError(f"scene '{task}' has no sentence or no goal, so it is no task. Tasks: {', '.join(known)}")
+
+
+def fingerprint(task: str) -> str:
+    """A hash of a task's scene with its ranges: another scene is another task."""
+    return hashlib.sha256(load_scene(task).model_dump_json().encode()).hexdigest()[:12]
+
+
+def picture(task: str, seed: int, size: tuple[int, int] = (640, 360)) -> bytes | None:
+    """A task's scene as JPEG, drawn by a seed; None where this machine cannot draw."""
+    import imageio.v3 as imageio
+    import mujoco
+
+    world = draw(task, seed)
+    mujoco.mj_forward(world.model, world.data)
+    try:
+        return imageio.imwrite("<bytes>", snapshot(world.model, world.data, size=size), extension=".jpg")
+    except RenderError:
+        return None
 
 
 def draw(task: str, seed: int) -> SimulatedWorld:
@@ -64,6 +90,8 @@ def _missed(goal: GoalSpec, before: Scene, after: Scene) -> str:
     ((kind, names),) = goal.kinds().items()
     things = [after.objects[name] for name in names]
     first = things[0]
+    if kind in job_goals.KINDS:
+        return job_goals.missed(goal, before, after)
     match kind:
         case "raised":
             height = float(first.pos[2]) - half_height(first) - after.table_height

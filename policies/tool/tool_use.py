@@ -37,6 +37,7 @@ HOME_REACHED = 0.02  # rad
 REST_SECONDS, REST_MOVED, REST_PATIENCE = 0.5, 0.001, 4.0  # s, m, s
 _SLIPPED_LOOKS = 4  # in a row, before an object counts as lost: one look may err
 _RAISED_SHARE = 0.8
+_PADS = ("pad_length", "grip", "jaw_grip")  # what a tool calls the length of its working ends
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ class ToolUse:
         T_world_base: F64 | None = None,
     ) -> None:
         self._robot, self._params = robot, bank.params[index]
-        self._pad = float(self._params.pad_length)
+        self._pad = next((float(getattr(self._params, name)) for name in _PADS if hasattr(self._params, name)), 0.0)
         self._motion = ArmMotion(T_world_base)
         self._loop = ToolLoop(robot, perception, HandPolicy(bank, index, controller), self._motion)
         self._shape = approach.HandShape()

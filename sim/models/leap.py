@@ -19,6 +19,9 @@ from toolwright.sim.models.physics import collide_as_robot
 
 FINGERS = ("if", "mf", "rf")
 TIPS = ("if_tip", "mf_tip", "rf_tip", "th_tip")  # sites at the end of each fingertip's core
+TIP_PRIORITY = 1  # the rubber decides what a fingertip's contact is like
+# As stiff as the time step allows: softer tips sink two millimeters into a tool.
+TIP_SOLREF, TIP_SOLIMP = [0.01, 1.0], [0.94, 0.98, 0.001, 0.5, 2.0]
 _DATA = Path(__file__).parent / "data" / "leap.json"
 _SHELL, _RUBBER = (0.27, 0.29, 0.33, 1.0), (0.55, 0.57, 0.6, 1.0)
 
@@ -122,9 +125,9 @@ def _chain(
         size=[tip["radius"], 0, 0],
         condim=4,
         friction=[surface.tip, surface.tip_torsion, 1e-4],
-        solref=[0.01, 1],  # as stiff as the time step allows: softer tips sink two millimeters into a tool
-        solimp=[0.94, 0.98, 0.001, 0.5, 2],
-        priority=1,
+        solref=TIP_SOLREF,
+        solimp=TIP_SOLIMP,
+        priority=TIP_PRIORITY,
         rgba=_RUBBER,
         mass=0,
     )

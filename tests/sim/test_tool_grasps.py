@@ -9,8 +9,10 @@ import pytest
 from toolwright.policies.evaluation.held_tool import closed_form, judge, rng_for
 from toolwright.sim import grasp, grasp_bank
 from toolwright.sim.grasp_bank import GraspBank
+from toolwright.sim.models.leap import HandMotors
 from toolwright.sim.models.physics import CONTROL_PERIOD
 from toolwright.sim.models.tools import TOOLS
+from toolwright.sim.randomize import HARD
 from toolwright.sim.tasks.held_tool import HeldToolConfig, HeldToolTask
 
 MADE = [name for name in TOOLS if (grasp_bank.FOLDER / f"{name}.npz").is_file()]
@@ -79,3 +81,25 @@ def test_the_nominal_tool_is_held_for_four_seconds_in_perturbed_tests(bank: Gras
     # The tests are tests: without commands, the same hands do not bring the tools to their goals.
     idle = judge(HeldToolTask(config, 20, rng_for(0), bank=bank.rows(np.array([0]))), lambda task: None)
     assert idle.success.sum() < judged.success.sum()
+
+
+def test_the_grasp_that_a_bank_was_made_with_is_found_again_from_it(bank: GraspBank) -> None:
+    tool, params = bank.family, bank.params[0]
+    again = grasp_bank.used(bank)
+    solved, residual = grasp.solve_grasps(
+        tool, [params], bank.pos[:1], bank.quat[:1], bank.q[0, :1], again.shift[None], bank.angles[:1]
+    )
+    assert residual[0] < 1e-3
+    for k in range(bank.openings.shape[1]):
+        for contact in tool.contacts(params):
+            solver = grasp.GraspSolver(1, {contact.finger: contact.depth})
+            new, old = (solver.point(contact.finger, q[k][None])[0] for q in (solved[0].q, bank.q[0]))
+            assert new == pytest.approx(old, abs=0.001)
+
+
+def test_no_servo_needs_more_torque_for_a_grasp_than_it_gives(bank: GraspBank) -> None:
+    needed = HandMotors().kp * np.abs(bank.ctrl[0] - bank.q[0]).max()
+    weak, strong = HARD.effort
+    # Fingers in loops press as hard as they can, others need what even weak servos give.
+    looped = any(contact.axis is not None for contact in bank.family.contacts(bank.params[0]))
+    assert needed < (strong if looped else weak)

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from toolwright.hardware import rotations
+from toolwright.sim.grasp import TIP_RADIUS
 from toolwright.sim.models import tools
+from toolwright.sim.models.leap import HandSurface, add_leap
 from toolwright.sim.models.physics import new_spec
 from toolwright.sim.models.tools import TOOLS, ToolError, ToolFamily, add_tool, family, held_tool_state
 
@@ -136,22 +138,46 @@ def test_the_opening_is_what_the_tips_moved_apart(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TOOLS)
-def test_every_contact_lies_on_the_surface_of_its_limb(name: str) -> None:
+def test_a_fingertip_at_a_contact_touches_its_limb_and_in_a_loop_both_sides_of_it(name: str) -> None:
     tool, rng = TOOLS[name], np.random.default_rng(0)
     for params in (tool.nominal, tool.sample(rng), tool.sample(rng, "held_out")):
-        model = _tool_alone(tool, params)
-        data = _posed(model, 0.0, rng)
         assert {contact.finger for contact in tool.contacts(params)} == {"th", "if", "mf"}
         for contact in tool.contacts(params):
-            body = data.body(("tool", "tool_b")[contact.limb])
-            turn = body.xmat.reshape(3, 3)
-            out, at = turn @ contact.normal, body.xpos + turn @ contact.pos
+            spec = new_spec()
+            add_tool(spec, tool, params, "tool")
+            pos = np.array(contact.pos) + TIP_RADIUS * np.array(contact.normal)
+            spec.body(("tool", "tool_b")[contact.limb]).add_geom(name="tip", pos=pos, size=[TIP_RADIUS, 0, 0])
+            model = spec.compile()
+            data = mujoco.MjData(model)
+            mujoco.mj_kinematics(model, data)
+            tip = model.geom("tip")
+            solid = [
+                g for g in np.flatnonzero(model.geom_bodyid == tip.bodyid) if g != tip.id and model.geom_contype[g]
+            ]
+            gaps = np.sort([mujoco.mj_geomDistance(model, data, tip.id, g, 0.1, None) for g in solid])
             assert np.linalg.norm(contact.normal) == pytest.approx(1)
-            # Seen from where the fingertip is, the limb begins at the contact; a loop leaves it a little room.
-            hit = np.zeros(1, np.int32)
-            away = mujoco.mj_ray(model, data, at + 0.01 * out, -out, None, 1, -1, hit, None)
-            assert model.geom_bodyid[hit[0]] == body.id
-            assert away == pytest.approx(0.01, abs=0.001)
+            # A loop leaves the fingertip a little room.
+            assert abs(gaps[0]) < 0.001
+            assert contact.axis is None or abs(gaps[1]) < 0.001
+
+
+def test_a_sleeve_lets_the_greater_friction_count_between_it_and_a_fingertip() -> None:
+    def friction(of_sleeve: float) -> float:
+        spec = new_spec()
+        add_leap(spec, spec.worldbody, np.zeros(3), np.array([1.0, 0, 0, 0]), surface=HandSurface(tip=0.7))
+        tool = TOOLS["pliers"]
+        add_tool(spec, tool, tool.params(friction=of_sleeve), "tool")
+        model = spec.compile()
+        data = mujoco.MjData(model)
+        tip = data.site("if_tip")
+        mujoco.mj_kinematics(model, data)
+        data.qpos[16:19] = tip.xpos - [0, 0, -0.05]
+        mujoco.mj_forward(model, data)
+        pairs = [{model.geom(g).name for g in pair} for pair in data.contact.geom]
+        return float(data.contact.friction[pairs.index({"if_tip", "tool_limb"}), 0])
+
+    assert friction(1.2) == pytest.approx(1.2)
+    assert friction(0.5) == pytest.approx(0.7)
 
 
 def test_there_are_six_tools_that_do_the_four_jobs() -> None:
