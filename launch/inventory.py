@@ -35,6 +35,22 @@ def tools() -> list[Row]:
     return rows
 
 
+def objects() -> list[Row]:
+    """Small objects: which half they belong to, their bounding box, mass and friction."""
+    from toolwright.sim.models.small_objects import small_objects
+
+    return [
+        {
+            "name": thing.name,
+            "part": "held-out" if thing.held_out else "seen",
+            "size_mm": " x ".join(f"{1000 * edge:.0f}" for edge in sorted(thing.shape.extent)),
+            "mass_g": round(1000 * thing.mass, 2),
+            "friction": thing.friction,
+        }
+        for thing in small_objects()
+    ]
+
+
 def scenes() -> list[Row]:
     """Shipped scene files."""
     from toolwright.sim.scene_file import shipped_scenes
@@ -59,13 +75,12 @@ def skills(folder: str | None = None) -> list[Row]:
     """
     from toolwright.llm_planner.skills import library
     from toolwright.llm_planner.skills.hand_skills import HAND_SKILLS
+    from toolwright.llm_planner.skills.job_skills import JOB_SKILLS
     from toolwright.llm_planner.skills.tool_skills import SKILLS
 
-    rows = [
-        {"signature": skill.signature, "summary": skill.summary, "hand": hand}
-        for hand, registry in (("tool", SKILLS), ("empty", HAND_SKILLS))
-        for skill in registry
-    ]
+    jobs = [(family, skill) for family, own in JOB_SKILLS.items() for skill in own if skill.name not in SKILLS]
+    known = [*(("tool", skill) for skill in SKILLS), *jobs, *(("empty", skill) for skill in HAND_SKILLS)]
+    rows = [{"signature": skill.signature, "summary": skill.summary, "hand": hand} for hand, skill in known]
     learned = library.load(library.folder(folder)).skills
     for skill in learned:
         hand = "tool" if skill.calls <= set(SKILLS.names()) else "empty"
@@ -77,13 +92,17 @@ def skills(folder: str | None = None) -> list[Row]:
 
 
 def weights() -> list[Row]:
-    """Shipped policies, by their cards."""
+    """Shipped policies and encoders, by their cards."""
     folder = Path(str(files("toolwright.policies"))) / "weights"
     rows = []
     for file in sorted(folder.rglob("card.json")):
         card = json.loads(file.read_text(encoding="utf-8"))
         name = file.parent.relative_to(folder).as_posix()
         rows.append({"name": name, "steps": card.get("steps"), "seed": card.get("seed")})
+    encoder = Path(str(files("toolwright.perception"))) / "affordance" / "weights"
+    for file in sorted(encoder.glob("*.json")):
+        card = json.loads(file.read_text(encoding="utf-8"))
+        rows.append({"name": f"affordance/{file.stem}", "steps": card.get("steps"), "seed": card.get("seed")})
     return rows
 
 

@@ -14,7 +14,10 @@ from toolwright.perception.scene import Scene
 
 ROLES = ("analyzer", "planner", "calculator", "coder")
 HandAction = Literal["get", "press", "free", "push_to", "put_at"]  # of the bare hand
-Action = Literal["pick", "drop_in", "place_at", "put_down", "set_opening", "move_tips", "home"] | HandAction
+JobAction = Literal["dispense", "turn", "clip_on"]  # of tools with a job of their own
+Action = (
+    Literal["pick", "drop_in", "place_at", "put_down", "set_opening", "move_tips", "home"] | HandAction | JobAction
+)
 Relation = Literal[
     "", "in", "at", "above", "beside", "left", "right", "front", "behind", "offset", "to", "wide", "half", "closed"
 ]
@@ -75,7 +78,7 @@ class Request(_Result):
     object: str = ""
     reference: str = ""
     relation: Relation = ""
-    values: dict[str, float] = Field(default_factory=dict)  # SI units: x, y, z, opening
+    values: dict[str, float] = Field(default_factory=dict)  # SI units: x, y, z, opening, angle; volume in ml
 
 
 class ObjectFacts(_Result):

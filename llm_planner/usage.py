@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
@@ -62,3 +63,12 @@ class Usage(BaseModel):
             parts += [f"{self.tokens_in:,} tokens in, {self.tokens_out:,} out"]
             parts += [f"${self.cost:.4f}" if self.cost is not None else "no price known"]
         return ", ".join(parts)
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """A model that tells what it has used while it still works; any thread may ask."""
+
+    def so_far(self) -> Usage:
+        """What was used since `spent` was last called."""
+        ...

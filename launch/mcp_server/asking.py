@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import select
+from collections.abc import Callable
 from typing import TextIO
 
 from rich.console import Console
+from rich.text import Text
 
 from toolwright.launch.approval import AskUser
 from toolwright.launch.errors import UserError
 from toolwright.launch.live import Live
+from toolwright.launch.plain_text import clean
 from toolwright.llm_planner.run.gate import Call, Decision
 
 WAKE = 0.1  # s
@@ -27,14 +30,35 @@ class TerminalApproval:
     def __init__(self, live: Live, terminal: TextIO) -> None:
         self._live, self._terminal = live, terminal
         self._rest = ""
-        self._ask = AskUser(Console(file=terminal, highlight=False), self._line)
+        self._over: Callable[[], bool] = lambda: False  # whether the question is taken back
+        self._console = Console(file=terminal, highlight=False)
+        self._ask = AskUser(self._console, self._line)
 
     def __call__(self, call: Call) -> Decision:
-        self._rest = ""
-        self._drain()  # what was typed before the question is no answer to it
+        self._drain()
         return self._ask(call)
 
+    def may_clear(self, reason: str, over: Callable[[], bool]) -> bool:
+        """Asks whether a latched stop may be released; no answer is a no.
+
+        Args:
+            reason: why the robot is stopped.
+            over: whether nobody waits for the answer any more.
+        """
+        self._drain()
+        self._over = over
+        text = f"  ? The robot is stopped: {clean(reason, 200)}. Is it safe to release it?  [y / n] "
+        try:
+            self._console.print(Text(text), end="")
+            return self._line().strip().lower() in ("y", "yes")
+        except EOFError:
+            return False
+        finally:
+            self._over = lambda: False
+
     def _drain(self) -> None:
+        """Forgets what was typed before the question: it is no answer to it."""
+        self._rest = ""
         while select.select([self._terminal], [], [], 0)[0]:
             if not os.read(self._terminal.fileno(), 4096):
                 return
@@ -42,6 +66,8 @@ class TerminalApproval:
     def _line(self) -> str:
         while "\n" not in self._rest:
             self._live.raise_if_stopped()
+            if self._over():
+                raise EOFError
             if not select.select([self._terminal], [], [], WAKE)[0]:
                 continue
             data = os.read(self._terminal.fileno(), 4096)
@@ -52,13 +78,20 @@ class TerminalApproval:
         return line
 
 
-def terminal() -> TextIO:
-    """The terminal of this process.
-
-    Raises:
-        UserError: it has none.
-    """
+def terminal() -> TextIO | None:
+    """The terminal of this process; None where it has none."""
     try:
         return os.fdopen(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY), "w", buffering=1, errors="replace")
-    except OSError as error:
-        raise UserError("--approve asks at the terminal before each motion, but there is no terminal here") from error
+    except OSError:
+        return None
+
+
+def needed(found: TextIO | None) -> TextIO:
+    """The terminal for `--approve`.
+
+    Raises:
+        UserError: there is none.
+    """
+    if found is None:
+        raise UserError("--approve asks at the terminal before each motion, but there is no terminal here")
+    return found

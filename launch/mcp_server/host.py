@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +19,9 @@ from toolwright.perception.scene import Scene
 from toolwright.policies.outcome import Outcome
 
 log = logging.getLogger("toolwright")
+CLEAR = "clear_stop"
+# Asks a person whether a stop for this reason may be released; the second argument says when nobody waits any more.
+MayClear = Callable[[str, Callable[[], bool]], bool]
 
 
 class Busy(Exception):
@@ -42,15 +45,22 @@ class Host:
         registry: the skills.
         copy: makes the copy of the world for the dry run; None leaves it out.
         approve: asked before every motion; None asks nobody.
+        may_clear: asked before a latched stop is released; None: there is nobody to ask, so it stays.
     """
 
     def __init__(
-        self, live: Live, registry: Registry, copy: CopyWorld | None = None, approve: Approve | None = None
+        self,
+        live: Live,
+        registry: Registry,
+        copy: CopyWorld | None = None,
+        approve: Approve | None = None,
+        may_clear: MayClear | None = None,
     ) -> None:
         self.live, self.registry = live, registry
         self.counts = Counts()
         self.running = ""  # the call that moves the robot, or waits for approval
-        self._copy, self._approve = copy, approve
+        self._copy, self._approve, self._may_clear = copy, approve, may_clear
+        self._over = threading.Event()  # the question about a stop is taken back
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="motion")
         self._claim = threading.Lock()
 
@@ -68,7 +78,7 @@ class Host:
             if self.running:
                 raise Busy(f"the robot is busy with {self.running}; wait for its end, cancel it, or call stop")
             if self.live.latched and not self.live.stopping:
-                raise Busy(f"the emergency stop is latched: {clean(self.live.latched, 200)}; start the server again")
+                raise Busy(f"the emergency stop is latched: {clean(self.live.latched, 200)}; {self._how_to_clear()}")
             self.running = f"{name}({', '.join(f'{key}={clean(value, 40)}' for key, value in arguments.items())})"
             self.live.begin()
         return self._thread.submit(self._perform, name, dict(arguments))
@@ -76,8 +86,44 @@ class Host:
     def stop(self, reason: str) -> None:
         """Stops what moves. Callable from any thread; does nothing to a robot at rest."""
         with self._claim:
-            if self.running:
+            if self.running == CLEAR:
+                self._over.set()  # the robot stands, and the stop stays
+            elif self.running:
                 self.live.stop(reason)
+
+    def clear(self) -> Outcome:
+        """Releases a latched stop after a fault, if the person at the server agrees. Nothing moves by it.
+
+        Raises:
+            Busy: the robot is in a motion.
+        """
+        with self._claim:
+            if self.running:
+                raise Busy(f"the robot is busy with {self.running}")
+            latched = self.live.latched
+            if not latched:
+                return Outcome(True, "no stop is latched")
+            if self._may_clear is None:
+                return Outcome(False, f"the stop stays: {self._how_to_clear()}")
+            self.running = CLEAR
+            self._over.clear()
+        try:
+            if not self._may_clear(latched, self._over.is_set):
+                return Outcome(False, "the stop stays: the person at the server did not release it")
+            self.live.begin()
+            self.live.release()
+        except Exception as error:
+            log.exception("the stop cannot be released")
+            return Outcome(False, f"the stop stays, it cannot be released: {type(error).__name__}: {error}")
+        finally:
+            with self._claim:
+                self.running = ""
+        return Outcome(True, f"released; the robot was stopped by: {latched}")
+
+    def _how_to_clear(self) -> str:
+        if self._may_clear is None:
+            return "nobody can be asked at this server, which has no terminal: start it again"
+        return f"once its cause is mended, {CLEAR} asks the person at the server to release it"
 
     def close(self) -> None:
         """Stops what moves and waits for it."""

@@ -1,13 +1,12 @@
-"""The console itself: keys, and which event goes to which pane."""
+"""The console itself: its parts, its keys, and its states."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from rich.syntax import Syntax
@@ -16,35 +15,24 @@ from textual import on
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.message import Message as Note
 from textual.widgets import Footer, Input, Static, TextArea
 
-from toolwright.launch.eyes import VIEWS, Eyes
 from toolwright.launch.live import STILL, Live
 from toolwright.launch.plain_text import clean
 from toolwright.launch.tui import says
+from toolwright.launch.tui.camera_pane import CameraPane
 from toolwright.launch.tui.history import History
-from toolwright.launch.tui.panes import Picture, Sentence, Steps, Talk
+from toolwright.launch.tui.narrator import Narrator
+from toolwright.launch.tui.notes import Logged, Told, Warned
+from toolwright.launch.tui.panes import Sentence, Steps, Talk
 from toolwright.launch.tui.runner import AS_USUAL, Answer, Approval, Asking, Ended, Message, Runner
-from toolwright.llm_planner.roles import Analysis, Calculation, Model, Plan
+from toolwright.llm_planner.roles import Model
 from toolwright.llm_planner.run import checker
-from toolwright.llm_planner.run.events import (
-    CodeChecked,
-    Finished,
-    Rehearsed,
-    Repaired,
-    RoleDone,
-    SceneSeen,
-    SkillEnded,
-    SkillStarted,
-)
 from toolwright.llm_planner.run.executor import Options
-from toolwright.llm_planner.run.record import RunRecord
+from toolwright.llm_planner.run.record import RunRecord, SceneSummary
 from toolwright.llm_planner.skills.registry import Registry
 from toolwright.llm_planner.skills.tool_skills import SKILLS
-
-if TYPE_CHECKING:
-    from toolwright.launch.eyes import Shot
+from toolwright.llm_planner.usage import Counting
 
 State = Literal["idle", "running", "asking", "editing", "stopping"]
 PICTURES = 5  # a second, while something moves
@@ -94,15 +82,10 @@ class Console(App[None]):
         super().__init__()
         self.live, self.model, self.about, self._skills, self._options = live, model, about, registry, options
         self.history = History(history)
-        self.eyes = Eyes(live)
         self.runner = Runner(live, model, self._tell, approval, registry, options)
         self.records: list[RunRecord] = []
         self.state: State = "idle"
-        self._view = 0
-        self._drawn: Any = None  # the state of the last picture
-        self._drawing: Future[Shot] | None = None
         self._pressed = -AGAIN  # s, when Ctrl-C was pressed last
-        self._skill = ("", 0.0)  # what runs, and since when in robot time
         self._edit_back = ""
 
     def compose(self) -> ComposeResult:
@@ -115,8 +98,7 @@ class Console(App[None]):
                     yield TextArea(id="editor", show_line_numbers=True, soft_wrap=True, tab_behavior="indent")
                     yield Static(id="question", markup=False)
             with Vertical(id="right"):
-                with Vertical(id="picture-pane", classes="pane"):
-                    yield Picture(id="picture")
+                yield CameraPane(self.live, id="picture-pane")
                 with VerticalScroll(id="steps-pane", classes="pane"):
                     yield Steps(id="steps")
         yield Sentence(self.history, id="sentence")
@@ -128,9 +110,9 @@ class Console(App[None]):
         self.query_one("#title", Static).update(Text.assemble(("Toolwright", "bold #ffffff"), f"  {clean(self.about)}"))
         self.query_one("#talk").border_title = "conversation"
         self.query_one("#code-pane").border_title = "code"
-        self.query_one("#picture-pane").border_title = VIEWS[0]
         self.query_one("#steps-pane").border_title = "plan"
-        self._logged = _Logged(self)
+        self.narrator = Narrator(self.talk, self.steps, self._code, self._now)
+        self._logged = Logged(self.post_message)
         logging.getLogger("toolwright").addHandler(self._logged)
         self.set_interval(1 / PICTURES, self._refresh)
         self._greet()
@@ -138,11 +120,8 @@ class Console(App[None]):
 
     def on_unmount(self) -> None:
         logging.getLogger("toolwright").removeHandler(self._logged)
-        self.eyes.close()
 
     def _greet(self) -> None:
-        from toolwright.llm_planner.run.record import SceneSummary
-
         seen = SceneSummary.of(self.live.perception.look())
         self.talk.say("scene", says.scene(seen))
         if self.history.trouble:
@@ -159,8 +138,8 @@ class Console(App[None]):
         return self.query_one("#steps", Steps)
 
     @property
-    def picture(self) -> Picture:
-        return self.query_one("#picture", Picture)
+    def camera(self) -> CameraPane:
+        return self.query_one("#picture-pane", CameraPane)
 
     def _to(self, state: State) -> None:
         self.state = state
@@ -216,44 +195,14 @@ class Console(App[None]):
         self.post_message(Told(message))
 
     def on_told(self, told: Told) -> None:
-        self._show(told.message)
+        match told.message:
+            case Asking() as asking:
+                self._ask(asking)
+            case Ended() as ended:
+                self._ended(ended)
+            case event:
+                self.narrator.tell(event)
         self._status()
-
-    def _show(self, message: Message) -> None:
-        talk, steps = self.talk, self.steps
-        match message:
-            case RoleDone(role=role, result=Analysis() as result):
-                talk.say(role, says.analysis(result))
-            case RoleDone(role=role, result=Plan() as result):
-                talk.say(role, says.plan(result))
-            case RoleDone(role=role, result=Calculation() as result):
-                talk.say(role, says.calculation(result))
-            case CodeChecked():
-                self._code(message.code)
-                found = "passed" if message.check.passed else str(message.check)
-                talk.say("checker", says.plain(found, "" if message.check.passed else says.BAD))
-            case Rehearsed(rehearsal=dry):
-                steps.propose(dry)
-                found = "every call works on a copy of the world" if dry.passed else dry.reason
-                talk.say("dry run", says.plain(found, "" if dry.passed else says.BAD))
-            case SkillStarted():
-                call = says.call(message.name, message.arguments)
-                self._skill = call, self.live.last.stamp if self.live.last is not None else 0.0
-                steps.start(message.index, call)
-                talk.say("▶", Text(call), "tight")
-            case SkillEnded(index=index, skill=skill):
-                self._skill = "", 0.0
-                mark = "✓" if skill.success else "–" if skill.refused else "✗"
-                steps.end(index, says.call(skill.name, skill.arguments), says.ended(skill)[2:], mark)
-                talk.say(" ", says.ended(skill))
-            case Repaired():
-                talk.say("repair", says.repaired(str(message.diagnosis), message.repair))
-            case Asking():
-                self._ask(message)
-            case Ended():
-                self._ended(message)
-            case SceneSeen() | Finished() | RoleDone():
-                pass
 
     def _code(self, code: str) -> None:
         self._edit_back = code
@@ -351,41 +300,16 @@ class Console(App[None]):
     def _refresh(self) -> None:
         if not self.query("#status"):
             return  # the program is leaving
-        call, since = self._skill
-        if call and self.live.last is not None:
-            self.steps.progress(Text(f"{self.live.last.stamp - since:.1f} s  ").append(self._tips(), says.FAINT))
-        self._draw()
+        self.narrator.progress(self._tips())
+        self.camera.draw()
         self._status()
+
+    def _now(self) -> float:
+        return self.live.last.stamp if self.live.last is not None else 0.0
 
     def _tips(self) -> str:
         tool = self.live.scene.tool if self.live.scene is not None else None
-        if tool is None:
-            return ""
-        x, y, z = tool.T_world_tip[:3, 3].round(3) + 0.0  # no -0.000
-        return f"tips {x:.3f} {y:+.3f} {z:.3f} m, open {tool.opening * 1e3:.1f} mm"
-
-    @on(Picture.Resized)
-    def _draw_again(self) -> None:
-        self._drawn = None
-
-    def _draw(self) -> None:
-        width, height = self.picture.pixels
-        stamp = self.live.last.stamp if self.live.last is not None else 0.0
-        wanted = (stamp, width, height, self._view)
-        if not width or not height or wanted == self._drawn or (self._drawing and not self._drawing.done()):
-            return
-        self._drawn = wanted
-        self._drawing = self.eyes.picture(VIEWS[self._view], (width, height), sketch=True)
-        self._drawing.add_done_callback(lambda done: self.post_message(Drawn(done)))
-
-    def on_drawn(self, drawn: Drawn) -> None:
-        error = drawn.future.exception()
-        if error is None:
-            shot, seen = drawn.future.result(), self.live.scene
-            colors = {name: item.color for name, item in seen.objects.items()} if seen is not None else {}
-            self.picture.show(shot.rgb, [(u, v, name, colors.get(name, "")) for name, (u, v) in shot.marks.items()])
-        else:
-            self.picture.explain(f"no picture: {error}")
+        return says.tips(tool) if tool is not None else ""
 
     def on_warned(self, warned: Warned) -> None:
         if self.state == "stopping":
@@ -393,18 +317,20 @@ class Console(App[None]):
         self.talk.say("", says.plain(warned.text, says.FAINT), "tight")
 
     def action_view(self) -> None:
-        self._view = (self._view + 1) % len(VIEWS)
-        self.query_one("#picture-pane").border_title = VIEWS[self._view]
+        self.camera.next_view()
 
     def _status(self) -> None:
         state = self.live.last
         speed = 0.0 if state is None else float(np.abs(state.dq).max())
         robot = "stopped" if self.live.latched else "moving" if speed > STILL and self.runner.running else "still"
         mood = {"running": "working", "asking": "waiting for you", "editing": "editing"}.get(self.state, self.state)
-        parts = [mood, f"robot {robot}", f"model {clean(self.model.name)}", says.tokens(self.records), self._tips()]
+        used = [record.usage for record in self.records]
+        if self.runner.running and isinstance(self.model, Counting):
+            used.append(self.model.so_far())
+        parts = [f"robot {robot}", f"model {clean(self.model.name)}", says.tokens(used), self._tips()]
         style = {"idle": "", "stopping": says.BAD}.get(self.state, says.CARE)
-        text = Text("  ·  ".join(part for part in parts[1:] if part))
-        self.query_one("#status", Static).update(Text.assemble((parts[0], f"bold {style}"), "  ·  ", text))
+        text = Text("  ·  ".join(part for part in parts if part))
+        self.query_one("#status", Static).update(Text.assemble((mood, f"bold {style}"), "  ·  ", text))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action in ("approve", "always", "edit", "reject"):
@@ -416,32 +342,3 @@ class Console(App[None]):
         if action == "halt":
             return self.state == "running"
         return True
-
-
-class Told(Note):
-    def __init__(self, message: Message) -> None:
-        super().__init__()
-        self.message = message
-
-
-class Drawn(Note):
-    def __init__(self, future: Future[Shot]) -> None:
-        super().__init__()
-        self.future = future
-
-
-class _Logged(logging.Handler):
-    """Warnings go into the conversation: on the terminal they would tear the screen."""
-
-    def __init__(self, app: Console) -> None:
-        super().__init__(logging.WARNING)
-        self._app = app
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._app.post_message(Warned(record.getMessage()))
-
-
-class Warned(Note):
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.text = text

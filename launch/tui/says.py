@@ -9,6 +9,8 @@ from rich.text import Text
 from toolwright.launch.plain_text import clean
 from toolwright.llm_planner.roles import Analysis, Calculation, Plan, Repair
 from toolwright.llm_planner.run.record import RunRecord, SceneSummary, SkillRecord
+from toolwright.llm_planner.usage import Usage
+from toolwright.perception.scene import HeldTool
 
 Line = tuple[str, Text]  # who says it, and what
 GOOD, BAD, CARE, ROLE, FAINT = "#87d787", "#ff8787", "#d7af5f", "#87afd7", "dim"
@@ -100,9 +102,15 @@ def clean_code(code: str) -> str:
     return "\n".join(clean(line) for line in code.expandtabs(4).splitlines())
 
 
-def tokens(records: Iterable[RunRecord]) -> str:
+def tips(tool: HeldTool) -> str:
+    """Where the held tool's tips are."""
+    x, y, z = tool.T_world_tip[:3, 3].round(3) + 0.0  # no -0.000
+    return f"tips {x:.3f} {y:+.3f} {z:.3f} m, open {tool.opening * 1e3:.1f} mm"
+
+
+def tokens(used: Iterable[Usage]) -> str:
     """What language models have used up, with the cost where it is known."""
-    used = [record.usage for record in records]
+    used = list(used)
     into, out = sum(item.tokens_in for item in used), sum(item.tokens_out for item in used)
     cost = sum(item.cost or 0.0 for item in used)
     return f"{into + out:,} tokens{f' ${cost:.2f}' if cost else ''}" if into + out else ""

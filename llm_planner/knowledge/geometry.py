@@ -54,6 +54,12 @@ def half_height(item: SceneObject) -> float:
     return float(np.abs(rotation(item.quat)[2]) @ item.size / 2)
 
 
+def thickness(item: SceneObject) -> float:
+    """Extent along the object's own most upright axis [m]: of a broad flat thing its height, however it is measured to
+    be tilted."""
+    return float(item.size[np.abs(rotation(item.quat)[2]).argmax()])
+
+
 def between_tips(item: SceneObject, scene: Scene) -> bool:
     """Whether the object's center lies between the working tips."""
     if scene.tool is None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from toolwright.hardware.robot import F64
 from toolwright.llm_planner.knowledge import geometry, hand_models
+from toolwright.llm_planner.knowledge.job_models import JobModelWorld
 from toolwright.llm_planner.knowledge.skill_models import Impossible, ModelWorld, Reach
 from toolwright.perception.scene import Scene, SceneObject
 from toolwright.policies.hand.bar_geometry import Bar, bar_of
@@ -22,7 +23,7 @@ Said = tuple[str, dict[str, float]]
 
 def model_world(scene: Scene, reach: Reach | None = None) -> ModelWorld:
     """The copy that fits what is in the hand: a sprung tool for good, or nothing yet."""
-    return ModelWorld(scene, reach) if scene.tool is not None else HandModelWorld(scene)
+    return JobModelWorld(scene, reach) if scene.tool is not None else HandModelWorld(scene)
 
 
 def in_hand(scene: Scene) -> str:
@@ -150,7 +151,7 @@ class HandModelWorld(ModelWorld):
         tool, bar = self._bar("attach")
         if not (tool.magnetic and block.magnetic):
             raise Impossible("tool use", f"{tool.name} and {name} do not stick to each other")
-        _check(hand_models.why_not_attach(self._scene, block, bar.length + self._length))
+        _check(hand_models.why_not_attach(self._scene, block, tool, bar.length + self._length))
         self._length += float(block.size[0])
         length = bar.length + self._length
         return f"{name} would stick to {tool.name}, then {length * 1e3:.0f} mm long", {}
@@ -210,7 +211,7 @@ def _stands_on(item: SceneObject, mat: SceneObject) -> bool:
     if item.name == mat.name or item.fixed or not hand_models.is_mat(mat):
         return False
     local = geometry.rotation(mat.quat).T @ (item.pos - mat.pos)
-    over = float(item.pos[2]) - geometry.half_height(item) - float(mat.pos[2]) - geometry.half_height(mat)
+    over = float(item.pos[2]) - geometry.half_height(item) - float(mat.pos[2]) - geometry.thickness(mat) / 2
     return bool((np.abs(local[:2]) <= mat.size[:2] / 2).all() and abs(over) < ON_TOP)
 
 

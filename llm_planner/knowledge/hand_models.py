@@ -10,7 +10,7 @@ import numpy as np
 from toolwright.hardware.robot import F64
 from toolwright.llm_planner.knowledge import geometry
 from toolwright.perception.scene import Scene, SceneObject
-from toolwright.policies.hand import bar_geometry
+from toolwright.policies.hand import bar_geometry, hand_room
 from toolwright.policies.hand.bar_geometry import Bar, bar_of
 
 WIDEST, NARROWEST, LOWEST = 0.068, 0.036, 0.085  # m: what the wrap holds, see policies/hand/hand_shapes.py
@@ -20,6 +20,7 @@ FLAT = 0.012  # m: a lower thing can be stood upon and dragged
 MARGIN = 0.015  # m kept from the workspace's sides
 COMFORT_X = 0.38  # m: nearer to the base the arm folds up, and the handle of a bar must not go
 EASY = np.array([0.50, 0.0])  # m: where the hand has most room
+PAST = 0.03  # m past the middle of a mat, where an object is pushed to
 FINGER = 0.0115  # m, radius of the thumb's tip
 DRAG_TO = 0.56  # m: x at which something that comes on a mat is easy to grasp
 
@@ -60,21 +61,26 @@ def why_not_grasp(scene: Scene, item: SceneObject, anywhere: bool = False) -> st
     return ""
 
 
-def pulled_to(scene: Scene, item: SceneObject, bar: Bar) -> F64 | None:
+def pulled_to(scene: Scene, item: SceneObject, tool: SceneObject) -> F64 | None:
     """Where (2,) [m] a bar can draw an object so that the hand can then grasp it; None where it cannot.
 
-    Near enough for the hand, far enough for the bar's handle, and on a line on which the bar gets behind the object.
+    Near enough for the hand, far enough for the bar's handle, on a line on which the bar gets behind the object, and
+    with room for the hand around the handle at both ends of it.
     """
-    at = grip_point(item)
+    bar = bar_of(tool)
+    if bar is None:
+        return None
+    at, others = grip_point(item), hand_room.standing(scene, (item.name, tool.name))
+
+    def fits(handle: F64) -> bool:
+        return reachable(scene, handle) and hand_room.around(handle, others) >= hand_room.HAND
+
     for toward in _ways_in(item):
-        handles = [end for end, start in _hooks(item, bar, toward, at) if reachable(scene, start)]
+        handles = [end for end, start in _hooks(item, bar, toward, at) if fits(start)]
         for way in np.arange(0.02, 0.5, 0.015) if handles else ():
             shift = way * toward
-            ends = (end + shift for end in handles)
-            fits = _well_inside(scene, at + shift) and any(
-                end[0] >= COMFORT_X and reachable(scene, end) for end in ends
-            )
-            if fits and not _crowded(scene, item, at + shift):
+            ends = [end + shift for end in handles if end[0] + shift[0] >= COMFORT_X and fits(end + shift)]
+            if ends and _well_inside(scene, at + shift) and not _crowded(scene, item, at + shift):
                 return np.asarray(at + shift)
     return None
 
@@ -113,7 +119,7 @@ def why_not_pull(scene: Scene, item: SceneObject, tool: SceneObject) -> str:
     short = min(_beyond(scene, start) for start in starts)
     if short > 0:
         return f"{tool.name} is {short * 1e3:.0f} mm too short for {item.name}"
-    if pulled_to(scene, item, bar) is None:
+    if pulled_to(scene, item, tool) is None:
         return f"there is no room to draw {item.name} to with {tool.name}"
     return ""
 
@@ -137,17 +143,21 @@ def why_not_push_onto(scene: Scene, item: SceneObject, mat: SceneObject, tool: S
 
 
 def onto(item: SceneObject, mat: SceneObject) -> F64 | None:
-    """Where on a mat (2,) [m] an object comes to stand that is pushed along y; None where the mat is not beside it."""
+    """Where on a mat (2,) [m] an object comes to stand that is pushed along y; None where the mat is not beside it.
+
+    A little past the middle: the object pushes the mat along before it is on it.
+    """
     R = geometry.rotation(mat.quat)
     half = np.abs(R[:2, :2]) @ mat.size[:2] / 2
     if abs(item.pos[0] - mat.pos[0]) > half[0] - _half(item, np.array([1.0, 0.0])):
         return None
-    return np.array([item.pos[0], mat.pos[1]])
+    beyond = PAST * np.sign(mat.pos[1] - item.pos[1])
+    return np.array([item.pos[0], mat.pos[1] + min(PAST, half[1] / 2) / PAST * beyond])
 
 
 def is_mat(item: SceneObject) -> bool:
     """Whether a thing is flat enough to stand upon, and broad."""
-    return not item.fixed and 2 * geometry.half_height(item) <= FLAT and geometry.breadth(item) > 0.1
+    return not item.fixed and geometry.thickness(item) <= FLAT and geometry.breadth(item) > 0.1
 
 
 def stands_on(item: SceneObject, mat: SceneObject) -> bool:
@@ -216,7 +226,7 @@ def _crowded(scene: Scene, item: SceneObject, point: F64) -> bool:
     for other in scene.objects.values():
         if other.name != item.name and not is_bar(other) and not is_mat(other):
             gap = np.linalg.norm(other.pos[:2] - point) - geometry.breadth(other) / 2 - geometry.breadth(item) / 2
-            if gap < 0.09:
+            if gap < hand_room.HAND:
                 return True
     return False
 
@@ -227,11 +237,13 @@ def _beyond(scene: Scene, point: F64) -> float:
     return float(np.linalg.norm(outside))
 
 
-def why_not_attach(scene: Scene, block: SceneObject, length: float) -> str:
+def why_not_attach(scene: Scene, block: SceneObject, tool: SceneObject, length: float) -> str:
     """Why a held magnetic bar of some length [m] cannot pick up a block from the robot's side."""
     hand = block.pos[:2] - np.array([block.size[0] / 2 + length + 0.02, 0.0])
     if hand[0] < COMFORT_X - 0.03 or not reachable(scene, hand):
         return f"{block.name} is too near, or out of reach"
+    if hand_room.around(hand, hand_room.standing(scene, (block.name, tool.name))) < hand_room.HAND:
+        return f"there is no room for the hand before {block.name}"
     return ""
 
 
@@ -252,8 +264,7 @@ def value(quantity: str, scene: Scene, name: str, other: str) -> tuple[float, st
     if quantity == "dx_within":
         return DRAG_TO - float(item.pos[0]), f"from x of {name} to {DRAG_TO:g}"
     if quantity in ("x_within", "y_within"):
-        bar = bar_of(scene.objects[other])
-        point = None if bar is None else pulled_to(scene, item, bar)
+        point = pulled_to(scene, item, scene.objects[other])
         how = f"where the hand reaches {name}, and {other} has room"
     else:
         point, how = onto(item, scene.objects[other]), f"middle of {other}, beside {name}"

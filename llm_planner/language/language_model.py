@@ -170,6 +170,9 @@ class LanguageModel:
     def spent(self) -> Usage:
         return self._client.spent()
 
+    def so_far(self) -> Usage:
+        return self._client.so_far()
+
     def cancel(self) -> None:
         """Ends the request that another thread waits for."""
         self._client.cancel()

@@ -43,6 +43,10 @@ class Unusable(ValueError):
     """Why an answer cannot be used, in words that the model is told."""
 
 
+class UselessAnswers(ModelError):
+    """The model was asked and has answered, but nothing that can be used."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """What a model may take.
@@ -127,6 +131,10 @@ class Client:
         self._exchanges, self._failed = [], 0
         return usage
 
+    def so_far(self) -> Usage:
+        """The same while the model is still being asked. Callable from any thread."""
+        return Usage.of(list(self._exchanges), self._failed)
+
     async def _ask(self, role: str, instructions: str, prompt: str, kind: type[A], accept: Callable[[A], R]) -> R:
         self._task = asyncio.current_task()
         schema = kind.schema_for_model()
@@ -149,7 +157,7 @@ class Client:
         finally:
             self._task = None
         self.answers.forget(keys)  # or the same useless answers would come back in the next run
-        raise ModelError(
+        raise UselessAnswers(
             f"the {role} gave {self.limits.answers} answers that cannot be used, the last because {_lower(reason)} "
             "A larger model may do better, or say the sentence in other words"
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from toolwright.llm_planner.knowledge import geometry
-from toolwright.llm_planner.offline import grammar, words
+from toolwright.llm_planner.offline import grammar, sorting, words
 from toolwright.llm_planner.offline.grammar import Clause, NotUnderstood, Phrase
 from toolwright.llm_planner.offline.grounding import Grounder, scene_words, tool_words
 from toolwright.llm_planner.roles import Analysis, ObjectFacts, Refusal, Relation, Request
@@ -41,6 +41,9 @@ _COMPUTED = {
 def analyze(sentence: str, scene: Scene) -> Analysis:
     """Read a sentence against a scene; what cannot be read comes back as `problem`."""
     try:
+        if sorting.asked(sentence):
+            grounder = Grounder(scene)
+            return _analysis(sorting.requests(sentence, scene, grounder), "", tuple(grounder.notes), scene)
         parsed = grammar.parse(sentence, scene_words(scene))
         grounder = Grounder(scene, notes=parsed.notes)
         tool = ""
@@ -54,6 +57,10 @@ def analyze(sentence: str, scene: Scene) -> Analysis:
             raise NotUnderstood("The tool is already in the hand, and nothing else is asked for.", grammar.CAN_DO)
     except NotUnderstood as error:
         return Analysis(task="not understood", problem=Refusal(reason=error.reason, suggestion=error.suggestion))
+    return _analysis(requests, tool, tuple(parsed.notes), scene)
+
+
+def _analysis(requests: list[Request], tool: str, notes: tuple[str, ...], scene: Scene) -> Analysis:
     return Analysis(
         task=", then ".join(_TASKS[request.action] for request in requests),
         requests=tuple(requests),
@@ -61,7 +68,7 @@ def analyze(sentence: str, scene: Scene) -> Analysis:
         objects=_facts(requests, scene),
         constraints=_texts(_CONSTRAINTS, requests),
         to_compute=_texts(_COMPUTED, requests),
-        notes=(*parsed.notes, *scene.notes),
+        notes=(*notes, *scene.notes),
     )
 
 

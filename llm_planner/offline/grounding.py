@@ -205,6 +205,7 @@ class Grounder:
         count = next((words.NUMBERS[token] for token in late if token in words.NUMBERS), 2 if "both" in late else 0)
         if count and count != len(candidates):
             raise NotUnderstood(f"'{_spoken(phrase)}' asks for {count}, but I see {listing(candidates)}.")
+        candidates = _of_size(candidates, next((words.SIZES[token] for token in late if token in words.SIZES), 0))
         return [item.name for item in sorted(candidates, key=lambda item: -item.pos[1])]
 
     def _pick_by(self, candidates: list[SceneObject], token: str) -> list[SceneObject]:
@@ -269,6 +270,19 @@ def _extreme(candidates: list[SceneObject], sign: int) -> list[SceneObject]:
     widths = [geometry.width(item) for item in candidates]
     limit = max(widths) / DISTINCT_SIZE if sign > 0 else min(widths) * DISTINCT_SIZE
     return [item for item, width in zip(candidates, widths, strict=True) if sign * (width - limit) >= 0]
+
+
+def size_split(ranked: list[SceneObject]) -> int:
+    """Where objects in the order of their widths fall into small and large ones; 0 where all are about as large."""
+    steps = [geometry.width(b) / geometry.width(a) for a, b in zip(ranked, ranked[1:], strict=False)]
+    return int(np.argmax(steps)) + 1 if steps and max(steps) >= DISTINCT_SIZE else 0
+
+
+def _of_size(candidates: list[SceneObject], sign: int) -> list[SceneObject]:
+    """The small (sign -1) or large ones of several; all of them without a sign, or where there are no two sizes."""
+    ranked = sorted(candidates, key=geometry.width)
+    at = size_split(ranked)
+    return candidates if not sign or not at else ranked[:at] if sign < 0 else ranked[at:]
 
 
 def _spoken(phrase: Phrase) -> str:

@@ -15,17 +15,6 @@ from toolwright.policies.hand.bar_geometry import bar_of
 CAN_DO = (
     "I can get an object, press a button, free what is stuck in a tube, put an object somewhere, push it, and go home."
 )
-_VERBS: dict[str, str] = {
-    **dict.fromkeys(
-        "get fetch grab grasp pick take lift bring hold raise retrieve reach give collect want need".split(), "get"
-    ),
-    **dict.fromkeys("press hit ring click activate trigger".split(), "press"),
-    **dict.fromkeys("poke free remove extract clear unblock unstick".split(), "free"),
-    **dict.fromkeys("push shove slide move".split(), "push"),
-    **dict.fromkeys("put place set stand".split(), "put"),
-    "home": "home",
-    "return": "home",
-}
 _ASIDE = re.compile(
     r"\b(?:please|kindly|now|just|robot|hey|hi|hello|toolwright|can you|could you|would you|will you|i want you to|"
     r"i would like you to|i want|i need|i would like|for me|to me|me|here|over|near(?:er)?|closer|up|thanks?|"
@@ -124,9 +113,9 @@ def _request(clause: str, grounder: Grounder) -> tuple[Request, str]:
     if match := _WITH.search(clause):
         tool, clause = _tool(match.group(1), grounder), clause[: match.start()].strip()
     word, _, rest = clause.partition(" ")
-    verb = _VERBS.get(word, "")
+    verb = words.HAND_VERBS.get(word, "")
     if not verb and word:
-        verb = _VERBS.get(words.slip(word, {known: kind for known, kind in _VERBS.items()}), "")
+        verb = words.HAND_VERBS.get(words.slip(word, words.HAND_VERBS), "")
         if verb:
             grounder.notes.append(f"Read '{word}' as a word for '{verb}'.")
     if re.fullmatch(

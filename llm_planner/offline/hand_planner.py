@@ -189,7 +189,7 @@ def _lengthen(
     for block in near_first:
         if not why:
             break
-        if (far := hand_models.why_not_attach(scene, block, length)) != "":
+        if (far := hand_models.why_not_attach(scene, block, tool, length)) != "":
             found.reasons.append(far)
             continue
         used.append(block)

@@ -3,7 +3,17 @@ reason what it cannot do."""
 
 from __future__ import annotations
 
-from toolwright.llm_planner.offline import analyzer, calculator, coder, hand_analyzer, hand_planner, planner, repair
+from toolwright.llm_planner.offline import (
+    analyzer,
+    calculator,
+    coder,
+    hand_analyzer,
+    hand_planner,
+    job_analyzer,
+    planner,
+    repair,
+)
+from toolwright.llm_planner.offline.job_grammar import CAN_DO
 from toolwright.llm_planner.roles import Analysis, Calculation, Plan, Repair, SkillCode
 from toolwright.llm_planner.usage import Usage
 from toolwright.perception.scene import Scene
@@ -15,7 +25,9 @@ class OfflineModel:
     name = "offline"
 
     def analyze(self, sentence: str, scene: Scene) -> Analysis:
-        return (analyzer if scene.tool is not None else hand_analyzer).analyze(sentence, scene)
+        if scene.tool is None:
+            return hand_analyzer.analyze(sentence, scene)
+        return (job_analyzer if scene.tool.family in CAN_DO else analyzer).analyze(sentence, scene)
 
     def plan(self, analysis: Analysis, scene: Scene) -> Plan:
         return (planner if scene.tool is not None else hand_planner).plan(analysis, scene)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from toolwright.llm_planner.knowledge import geometry
-from toolwright.llm_planner.offline import calculator
+from toolwright.llm_planner.offline import calculator, job_planner
 from toolwright.llm_planner.roles import Analysis, Plan, Refusal, Request, Step, Symbol, SymbolName
 from toolwright.perception.scene import Scene
 
@@ -71,6 +71,12 @@ class _Planner:
         self.held = geometry.held_object(self.scene)
 
     def add(self, request: Request) -> None:
+        if request.action in job_planner.ACTIONS:
+            if problem := job_planner.problem(request, self.scene):
+                raise _Refused(problem)
+            self.steps.append(job_planner.step(request))
+            self.scene = job_planner.after(request, self.scene)
+            return
         getattr(self, f"_{request.action}")(request)
 
     def _pick(self, request: Request) -> None:

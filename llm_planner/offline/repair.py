@@ -10,7 +10,7 @@ from typing import get_args
 
 from toolwright.llm_planner.knowledge import geometry
 from toolwright.llm_planner.knowledge.hand_copy import in_hand
-from toolwright.llm_planner.offline import calculator, coder, hand_planner, planner
+from toolwright.llm_planner.offline import calculator, coder, hand_planner, job_planner, planner
 from toolwright.llm_planner.roles import Analysis, Cause, Plan, Refusal, Repair, Request, SkillCode, Step, Symbol
 from toolwright.llm_planner.run.verdict import PLACE_TOLERANCE
 from toolwright.perception.scene import Scene
@@ -22,7 +22,7 @@ WIDER = 0.004  # m
 
 def repair(analysis: Analysis, plan: Plan, code: SkillCode, failure: str, scene: Scene) -> Repair | None:
     """A plan for what is left to do in the scene as it is now; None where the same would happen again."""
-    if analysis.problem or any(request.relation == "offset" for request in analysis.requests):
+    if analysis.problem or any(_relative(request) for request in analysis.requests):
         return None  # how far a motion of "5 cm up" has come is not known
     cause = _cause(failure)
     left = _left(analysis.requests, scene)
@@ -43,6 +43,10 @@ def repair(analysis: Analysis, plan: Plan, code: SkillCode, failure: str, scene:
         if written.text == code.text:
             return None
     return Repair(cause=cause, reason=how, plan=again, calculation=calculation, code=written)
+
+
+def _relative(request: Request) -> bool:
+    return request.relation == "offset" or request.action in job_planner.ACTIONS
 
 
 def _planned(analysis: Analysis, scene: Scene) -> Plan:

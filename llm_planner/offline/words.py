@@ -6,22 +6,34 @@ from collections.abc import Iterable, Mapping
 
 from rapidfuzz.distance import OSA, Levenshtein
 
-# What a clause can ask for. "fetch" takes the object only; "bring" wants a place where one is given.
-VERBS: dict[str, str] = {
-    **dict.fromkeys(
-        "pick grab take lift raise fetch get grasp grip seize collect hold retrieve pinch pluck gather clutch".split(),
-        "pick",
-    ),
-    **dict.fromkeys(
-        "put place drop throw toss lay deposit insert dump stash leave carry transfer deliver release".split(), "put"
-    ),
-    **dict.fromkeys("want need bring LET_GO".split(), "put"),
-    **dict.fromkeys("open widen spread".split(), "open"),
-    **dict.fromkeys("close shut squeeze".split(), "close"),
-    **dict.fromkeys("move go travel slide".split(), "move"),
-    **dict.fromkeys("home park return".split(), "home"),
+# What a clause can ask for, and the words that ask for it. A new verb is a word here; a new kind of request is a line
+# here, a branch in the analyzer that reads its clause, and one in the planner that finds its steps.
+TOOL_REQUESTS: dict[str, str] = {  # with a sprung tool in the hand; "fetch" takes the object only
+    "pick": "pick grab take lift raise fetch get grasp grip seize collect hold retrieve pinch pluck gather clutch",
+    "put": "put place drop throw toss lay deposit insert dump stash leave carry transfer deliver release "
+    "want need bring LET_GO",
+    "open": "open widen spread",
+    "close": "close shut squeeze",
+    "move": "move go travel slide",
+    "home": "home park return",
     "set": "set",
 }
+HAND_REQUESTS: dict[str, str] = {  # with the bare hand
+    "get": "get fetch grab grasp pick take lift bring hold raise retrieve reach give collect want need",
+    "press": "press hit ring click activate trigger",
+    "free": "poke free remove extract clear unblock unstick",
+    "push": "push shove slide move",
+    "put": "put place set stand",
+    "home": "home return",
+}
+
+
+def by_word(requests: Mapping[str, str]) -> dict[str, str]:
+    """What each word asks for."""
+    return {word: request for request, words in requests.items() for word in words.split()}
+
+
+VERBS, HAND_VERBS = by_word(TOOL_REQUESTS), by_word(HAND_REQUESTS)
 BRINGING = frozenset({"want", "need", "bring"})  # pick where no place is named
 
 KINDS: dict[str, frozenset[str]] = {
@@ -29,6 +41,8 @@ KINDS: dict[str, frozenset[str]] = {
     "container": frozenset("cup mug bowl container glass pot jar tumbler beaker bucket dish vessel basket bin".split()),
     "box": frozenset("box cube block brick die dice cuboid".split()),
     "cylinder": frozenset("cylinder rod pin stick disc disk coin tube peg dowel roll".split()),
+    "bolt": frozenset("bolt nut screw".split()),
+    "line": frozenset("line rope string cord wire clothesline washline".split()),
     "capsule": frozenset("capsule pill tablet lozenge".split()),
 }
 ANYTHING = frozenset("object thing item one it them stuff something".split())

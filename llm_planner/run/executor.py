@@ -135,12 +135,13 @@ class _Run:
         self._scene: Scene | None = None  # as seen last
         self._start = perf_counter()
         self._resumed = self._start  # when the sandbox last got the word
+        self._before: Scene | None = None  # as seen first
         self._number = 0  # of the attempt
         self._halted = False
 
     def go(self) -> None:
         try:
-            scene = self._look()
+            self._before = scene = self._look()
             if self._fitting:
                 self._registry = skills_for(scene)
             attempt = self._roles(scene)
@@ -149,7 +150,7 @@ class _Run:
             return
         if attempt is None:
             return
-        goals = verdict.goals(attempt.calculation.steps)
+        goals = verdict.goals(attempt.calculation.steps, scene)
         while True:
             failure = self._try(attempt, goals)
             if failure is None:
@@ -163,7 +164,7 @@ class _Run:
             if repaired is None:
                 return
             attempt = repaired
-            goals = kept(goals, verdict.goals(attempt.calculation.steps))
+            goals = kept(goals, verdict.goals(attempt.calculation.steps, self._scene))
         if self._number and not failure.final:
             self.record.reason += f" Given up after {self._number} repair{'s' * (self._number > 1)}."
 
@@ -384,7 +385,7 @@ class _Run:
         """Look, and read the verdict from what is there; the record says done only here."""
         # Without a calculator there are no steps with numbers: what was called says what was meant.
         called = [NumberedStep(skill=it.name, arguments=dict(it.arguments)) for it in self.record.skills if it.success]
-        checks = verdict.judge(goals or verdict.goals(called), self._look(after=True))
+        checks = verdict.judge(goals or verdict.goals(called, self._before), self._look(after=True))
         self.record.checks = checks
         if failure is not None:
             return failure

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict
 
 from toolwright.llm_planner.knowledge import geometry, hand_models
 from toolwright.llm_planner.roles import NumberedStep
+from toolwright.llm_planner.run import job_verdict
+from toolwright.llm_planner.run.job_verdict import JobKind
 from toolwright.perception.scene import Scene
 
 # Letting go of a bead may roll it by its own width.
@@ -37,10 +39,10 @@ class Goal(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    kind: Literal["held", "inside", "at", "opening", "tips", "raised", "pressed", "out"]
+    kind: Literal["held", "inside", "at", "opening", "tips", "raised", "pressed", "out"] | JobKind
     object: str = ""
     container: str = ""
-    values: tuple[float, ...] = ()  # m
+    values: tuple[float, ...] = ()  # m; of jobs ml or rad, see `job_verdict.end`
 
 
 class GoalCheck(BaseModel):
@@ -53,8 +55,12 @@ class GoalCheck(BaseModel):
     reason: str
 
 
-def goals(steps: Sequence[NumberedStep]) -> tuple[Goal, ...]:
-    """What the planned steps leave behind: the last state of each object, of the opening and of the tips."""
+def goals(steps: Sequence[NumberedStep], before: Scene | None = None) -> tuple[Goal, ...]:
+    """What the planned steps leave behind: the last state of each object, of the opening and of the tips.
+
+    Args:
+        before: measured at the start, for what a step adds to: liquid in a cup, a nut's turn.
+    """
     ends: dict[str, Goal] = {}
     for step in steps:
         name = str(step.arguments.get("name", ""))
@@ -67,11 +73,22 @@ def goals(steps: Sequence[NumberedStep]) -> tuple[Goal, ...]:
         elif step.skill in ("pick", "drop_in", "place_at"):
             ends.pop("opening", None)
             ends[f"object {name}"] = _object_goal(step, name)
+        elif step.skill in job_verdict.SKILLS:
+            ends.pop("opening", None)
+            ends |= _job_goals(step, ends, before)
         elif step.skill in HAND_GOALS:
             ends |= _hand_goals(step, name)
         elif step.skill == "release":
             ends = {key: goal for key, goal in ends.items() if goal.kind != "raised"}
     return tuple(ends.values())
+
+
+def _job_goals(step: NumberedStep, ends: dict[str, Goal], before: Scene | None) -> dict[str, Goal]:
+    name = job_verdict.target(step)
+    known = ends.get(f"object {name}")
+    start = known.values[0] if known is not None and known.values else job_verdict.start_of(step, before)
+    goal = Goal(kind=job_verdict.SKILLS[step.skill], object=name, values=job_verdict.end(step, start))
+    return {f"object {name}": goal}
 
 
 def _hand_goals(step: NumberedStep, name: str) -> dict[str, Goal]:
@@ -104,6 +121,8 @@ def _judge(goal: Goal, scene: Scene) -> GoalCheck:
         success, reason = _tool(goal, scene)
     elif goal.object not in scene.objects:
         success, reason = False, f"{goal.object} is no longer seen"
+    elif goal.kind in ("filled", "turned", "clipped"):
+        success, reason = job_verdict.judge(goal.kind, scene.objects[goal.object], goal.values, scene)
     else:
         success, reason = _object(goal, scene)
     return GoalCheck(goal=goal, success=success, reason=reason)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Protocol
 
+from toolwright.llm_planner.skills.job_skills import skills_with
 from toolwright.llm_planner.skills.registry import ObjectName, Quantity, Registry
-from toolwright.llm_planner.skills.tool_skills import SKILLS, Lift, Name, X, Y
+from toolwright.llm_planner.skills.tool_skills import Lift, Name, X, Y
 from toolwright.perception.scene import Scene
 from toolwright.policies.outcome import Outcome
 
@@ -34,8 +35,8 @@ class HandActions(Protocol):
 
 
 def skills_for(scene: Scene) -> Registry:
-    """The skills that make sense with what the hand holds at the start: a sprung tool for good, or nothing yet."""
-    return SKILLS if scene.tool is not None else HAND_SKILLS
+    """The skills that make sense with what the hand holds at the start: an articulated tool, or nothing yet."""
+    return skills_with(scene.tool.family) if scene.tool is not None else HAND_SKILLS
 
 
 @HAND_SKILLS.add
@@ -91,7 +92,7 @@ def pull(actions: HandActions, name: Name, x: X, y: Y) -> Outcome:
     """Hook the head of the held tool behind an object and draw the object to a place.
 
     The tool needs a head that reaches over most of the object's breadth, and enough length. Fails if no such tool is
-    held, or the object ends more than 4 cm from the place.
+    held, or the object ends more than 5 cm from the place.
 
     Args:
         name: the object to draw near.

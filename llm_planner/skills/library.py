@@ -19,6 +19,7 @@ from typing import Any
 from toolwright.llm_planner.run import checker, vec
 from toolwright.llm_planner.run.record import RunRecord
 from toolwright.llm_planner.skills.hand_skills import HAND_SKILLS
+from toolwright.llm_planner.skills.job_skills import JOB_SKILLS
 from toolwright.llm_planner.skills.registry import Registry, Skill
 from toolwright.llm_planner.skills.tool_skills import SKILLS
 
@@ -149,7 +150,8 @@ def check_name(name: str, path: Path) -> None:
 
 def _shipped() -> frozenset[str]:
     """Names of all skills, whatever is in the hand."""
-    return frozenset({*SKILLS.names(), *HAND_SKILLS.names()})
+    jobs = (name for registry in JOB_SKILLS.values() for name in registry.names())
+    return frozenset({*SKILLS.names(), *HAND_SKILLS.names(), *jobs})
 
 
 def _taken() -> frozenset[str]:

@@ -15,9 +15,9 @@ from toolwright.policies.motion import TipLimits
 from toolwright.policies.outcome import Outcome
 from toolwright.policies.tool.tool_loop import Trouble
 
-STUCK = 0.012  # m that an attached block may be off
+STUCK = 0.012  # m that an attached block may be off, for each block from the tool to it: the chain sags
 SKIM = 0.005  # m that a bar is held above the table while it pulls or pushes
-DRAWN = 0.04  # m from the place that still counts as there: a thing has play beside the bar
+DRAWN = 0.05  # m from the place that still counts as there: a thing has play beside the bar
 ABOVE = 0.025  # m over the tallest thing, of the bar's underside on its way
 
 
@@ -70,14 +70,16 @@ class BarUse(ThumbUse):
         handles = {
             side: bar_geometry.hooked(bar, side, grip_point(item), half_along, half_across, along) for side in sides
         }
-        side = min(sides, key=lambda one: abs(float(handles[one][1])))
-        start = handles[side] + along * bar_geometry.BEYOND
-        self._bring(bar, start, along, self._skim())
-        self._slide(bar, handles[side] + toward * far, along, self._skim())
+        others = hand_room.standing(self.loop.scene, (name, self.held))
+        rooms = {one: min(hand_room.around(handles[one], others), hand_room.HAND) for one in sides}
+        side = min(sides, key=lambda one: (-rooms[one], abs(float(handles[one][1]))))
+        start, height = handles[side] + along * bar_geometry.BEYOND, self._over_parts(item)
+        self._bring(bar, start, along, height)
+        self._slide(bar, handles[side] + toward * far, along, height)
         # The head off the thing's far side, then the bar off its flank, and only then up.
         free = handles[side] + toward * far + along * bar_geometry.BEYOND
-        self._slide(bar, free, along, self._skim())
-        self._slide(bar, free - 0.02 * side * left, along, self._skim())
+        self._slide(bar, free, along, height)
+        self._slide(bar, free - 0.02 * side * left, along, height)
         self._lift_clear()
 
     # -- push, poke, press --------------------------------------------------------------------------------------------
@@ -135,7 +137,7 @@ class BarUse(ThumbUse):
         for _ in range(ATTEMPTS):
             self._touch(bar, self.loop.object(name))
             gap = self._gap(name, bar)
-            if gap < STUCK:
+            if gap < STUCK * (1 + len(self._attached)):
                 self._attached.append(name)
                 long = self._length(bar)
                 return f"{name} sticks to {self.held}, which is now {long * 1e3:.0f} mm long", {"length": long}
@@ -206,14 +208,22 @@ class BarUse(ThumbUse):
         """Height [m] of the bar's underside while it pulls or pushes."""
         return self.loop.scene.table_height + SKIM
 
+    def _over_parts(self, item: SceneObject) -> float:
+        """Height [m] of the bar's underside while it draws a thing; a tool is hooked at its handle, over its bar."""
+        low = [pose_of(item)[2, 3] + part.pos[2] + part.size[2] / 2 for part in item.parts if part.name != "handle"]
+        if bar_geometry.bar_of(item) is None or not low:
+            return self._skim()
+        return float(max(low)) + 2 * SKIM
+
     def _slide(self, bar: Bar, handle: F64, along: F64, height: float) -> None:
         self._to(bar, handle, along, height - self.loop.scene.table_height, SLOW)
 
     def _to(self, bar: Bar, handle: F64, along: F64, height: float, limits: TipLimits) -> None:
+        self.keep_inside(handle)
         item: SceneObject = self.loop.object(self.held)
         table = self.loop.scene.table_height
         goal = bar_geometry.pose(bar, handle, along, table + height, float(item.size[2]))
-        self.loop.move(self.loop.in_palm(self.held), goal, limits, self._check_tool, precision=0.004)
+        self.straight(self.loop.in_palm(self.held), goal, limits, self._check_tool, precision=0.004)
 
     def _check_tool(self) -> None:
         self.still_held()

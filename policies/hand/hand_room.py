@@ -12,6 +12,8 @@ from toolwright.hardware.robot import F64
 from toolwright.perception.scene import ObjectPart, Scene, SceneObject
 from toolwright.policies.tool.approach import NARROW, half_height
 
+HAND = 0.09  # m that the hand takes around the middle of its wrap
+LOW = 0.05  # m over the table: what ends below is under the hand that holds a handle
 _ROUND = ("sphere", "cylinder", "cup", "capsule")
 
 
@@ -39,6 +41,16 @@ def footprints(scene: Scene, without: Iterable[str] = ()) -> list[Footprint]:
     """Of everything but the objects named; of a tool every part."""
     left_out = set(without)
     return [one for name, item in scene.objects.items() if name not in left_out for one in of(item)]
+
+
+def standing(scene: Scene, without: Iterable[str] = ()) -> list[Footprint]:
+    """Of what stands as high as the hand that holds a handle: of a bar its handle alone."""
+    return [one for one in footprints(scene, without) if one.top > scene.table_height + LOW]
+
+
+def around(point: F64, things: list[Footprint]) -> float:
+    """Least level distance [m] from a point (2,) to things; infinite where there are none."""
+    return min((float(thing.distance(point[None])[0]) for thing in things), default=np.inf)
 
 
 def of(item: SceneObject) -> list[Footprint]:

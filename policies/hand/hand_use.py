@@ -14,7 +14,7 @@ from toolwright.hardware.joints import FR3_HOME
 from toolwright.hardware.robot import F64, Robot
 from toolwright.perception.scene import ObjectPart, Perception, SceneObject
 from toolwright.policies.hand import hand_room, hand_shapes
-from toolwright.policies.hand.hand_loop import HandLoop, pose_of
+from toolwright.policies.hand.hand_loop import Check, HandLoop, pose_of
 from toolwright.policies.hand.hand_shapes import upright
 from toolwright.policies.motion import ArmMotion, TipLimits, Unreachable
 from toolwright.policies.outcome import Outcome
@@ -30,6 +30,9 @@ CLOSE_SECONDS = 2.2
 LIFTED_SHARE = 0.7
 LOST = 0.045  # m that a held thing may slip in the hand before it counts as lost
 PLACED = 0.03  # m from the place that still counts as there
+DIP = 0.01  # m that a motion of the joints may sink below the heights of its ends
+EDGE = 0.01  # m that the hand may get beyond the workspace, for noise and play
+GENTLE = 0.15  # share of the arm's speed and acceleration with something in the hand
 TABLE_GAP = 0.004  # m kept between a carried thing and the table while it is put down
 TALL_ENOUGH = 0.085  # m: a lower thing ends below the lowest finger's grip
 YAWS = np.deg2rad([0, -20, 20, -40, 40, -60, 60, -85, 85])  # directions of the fingers tried on round things
@@ -225,6 +228,7 @@ class HandUse:
     def carry_to(self, xy: F64) -> None:
         """Carries the held thing over everything else until its middle, or its handle, is over a place (2,) [m]."""
         loop, name = self.loop, self.held
+        self.keep_inside(xy)
         bottom = self.bottom(name)
         clear = self.clear_height((name,)) - bottom
         self.shift(np.array([0, 0, max(clear, 0.02)]), CARRY)
@@ -235,7 +239,18 @@ class HandUse:
         """Moves the hand, with what it holds, by (3,) [m]."""
         at = self.loop.commanded(self.T_palm_wrap)
         at[:3, 3] += by
-        self.loop.move(self.T_palm_wrap, at, limits, self.still_held)
+        self.straight(self.T_palm_wrap, at, limits, self.still_held)
+
+    def straight(self, frame: F64, goal: F64, limits: TipLimits, check: Check, precision: float = 0.003) -> None:
+        """Moves a frame of the palm straight to a pose; where the arm gets stuck on the line, with its joints alone."""
+        try:
+            self.loop.move(frame, goal, limits, check, precision)
+        except Unreachable:
+            q = self.motion.solve(goal, frame, FR3_HOME)
+            if self._sinks(frame, q) > DIP:
+                raise
+            self.loop.move_joints(q, check, GENTLE)
+            self.loop.move(frame, goal, limits, check, precision)
 
     def bottom(self, name: str) -> float:
         """Height [m] of an object's lowest point."""
@@ -257,9 +272,25 @@ class HandUse:
 
     def go(self, frame: F64, goal: F64) -> None:
         """Moves a frame of the palm through the air to a pose; the hand is high enough already."""
+        self.keep_inside(goal[:2, 3])
         q = self.motion.solve(goal, frame, self.loop.q_arm)
-        self.loop.move_joints(q)
+        if self._sinks(frame, q) < DIP:
+            self.loop.move_joints(q)
         self.loop.move(frame, goal, FREE)
+
+    def _sinks(self, frame: F64, q: F64) -> float:
+        """How far [m] a frame of the palm gets below both ends of a straight way of the joints to (7,) [rad]."""
+        way = (self.loop.q_arm + share * (q - self.loop.q_arm) for share in np.linspace(0.0, 1.0, 9))
+        heights = [float((self.motion.palm(at) @ frame)[2, 3]) for at in way]
+        return min(heights[0], heights[-1]) - min(heights)
+
+    def keep_inside(self, xy: F64) -> None:
+        """Raises Trouble where hand or thumb would leave the workspace at (2,) [m]. The arm itself goes further."""
+        box = self.loop.scene.workspace
+        away = float(np.maximum(np.maximum(box.lower[:2] - xy, xy - box.upper[:2]), 0.0).max())
+        if away > EDGE:
+            at = f"x {xy[0]:.2f}, y {xy[1]:.2f}"
+            raise Trouble("out of reach", f"the hand would be {away * 1e3:.0f} mm outside the workspace at {at}")
 
     def rise(self) -> None:
         """Straight up until hand and what it holds are over everything else."""

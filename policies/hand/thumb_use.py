@@ -15,9 +15,9 @@ from toolwright.policies.outcome import Outcome
 from toolwright.policies.tool import approach
 from toolwright.policies.tool.tool_loop import Trouble
 
-STROKES = 6  # of the thumb, to drag something
+STROKES = 8  # of the thumb, to drag something
 DRAGGED = 0.01  # m left that end a drag
-PRESS_DEPTH = 0.008  # m that the thumb is sent below a surface: it yields, and presses
+PRESS_DEPTH = 0.018  # m that the thumb is sent below a surface: it yields, and presses
 ROOM = 0.09  # m between the thumb and what stands on a mat
 FINGER_RADIUS = 0.0115  # m, of the thumb's tip
 
@@ -67,7 +67,9 @@ class ThumbUse(HandUse):
             # Push a little off the middle, against what it has strayed sideways.
             stray = (seen - item.pos[:2]) - along * float((seen - item.pos[:2]) @ along)
             step = min(0.03, max(float(left @ along), 0.0))
-            return upright(np.array([*(seen - aim * behind + aim * step + 0.5 * stray), height]), yaw)
+            tip = seen - aim * behind + aim * step + 0.5 * stray
+            self.keep_inside(tip)
+            return upright(np.array([*tip, height]), yaw)
 
         best, quiet = length, loop.time
         while True:
@@ -105,8 +107,10 @@ class ThumbUse(HandUse):
     def push_until(self, frame: F64, along: F64, far: float, done: Callable[[], bool]) -> None:
         """Moves a frame of the palm along (2,) until something is so, or [m] far."""
         at = self.loop.commanded(frame)
-        for _ in range(int(far / 0.003)):
+        hand = self.loop.commanded(self.T_palm_wrap)[:2, 3].copy() if self.held else at[:2, 3].copy()
+        for step in range(1, int(far / 0.003) + 1):
             at[:2, 3] += 0.003 * along
+            self.keep_inside(hand + 0.003 * step * along)
             self.loop.move(frame, at, SLOW, precision=0.05)
             if done():
                 return

@@ -29,6 +29,7 @@ from toolwright.launch.tui.panes import Picture, Talk
 from toolwright.launch.tui.runner import Approval
 from toolwright.llm_planner.offline.offline_model import OfflineModel
 from toolwright.llm_planner.roles import Model
+from toolwright.llm_planner.usage import Usage
 
 PATIENCE = 120.0  # s: a machine may be busy with other things
 SENTENCE = "put the bead into the cup"
@@ -108,13 +109,55 @@ def test_progress_is_shown_and_the_screen_answers_while_the_robot_moves(moving):
         await pilot.press("a")
         await until(pilot, lambda: "tips" in str(app.steps.render()) and moving.calls == ["pick"])
         assert "robot moving" in screen(app)
-        before = app._view
+        before = app.camera.view
         await pilot.press("ctrl+o")
-        assert app._view != before and moving.calls == ["pick"]
+        assert app.camera.view != before and moving.calls == ["pick"]
         await pilot.press("space")
         await until(pilot, lambda: app.state == "idle")
 
     drive(Live(moving.session(), speed=1.0), script)
+
+
+class Metered(OfflineModel):
+    """A model that costs something, and that takes its time in the planner."""
+
+    name = "metered"
+
+    def __init__(self):
+        self._go_on = threading.Event()
+        self._used = Usage()
+
+    def analyze(self, sentence, scene):
+        self._used = Usage(requests=1, tokens_in=1200, tokens_out=34, cost=0.5)
+        return super().analyze(sentence, scene)
+
+    def plan(self, analysis, scene):
+        assert self._go_on.wait(PATIENCE)
+        return super().plan(analysis, scene)
+
+    def so_far(self):
+        return self._used
+
+    def spent(self):
+        used, self._used = self._used, Usage()
+        return used
+
+
+def test_tokens_are_counted_while_the_model_is_still_working(moving):
+    model = Metered()
+
+    async def script(app: Console, pilot: Pilot[None]) -> None:
+        assert "tokens" not in screen(app)
+        await pilot.press(*SENTENCE, "enter")
+        await until(pilot, lambda: "1,234 tokens $0.50" in screen(app))
+        assert app.state == "running" and not app.records
+        model._go_on.set()
+        await until(pilot, lambda: app.state == "asking")
+        await pilot.press("a")
+        await until(pilot, lambda: app.records and app.state == "idle")
+        assert "1,234 tokens $0.50" in screen(app)  # and not twice that
+
+    drive(Live(moving.session()), script, (160, 45), model=model)
 
 
 def test_what_cannot_be_done_is_refused_with_the_reason(moving):
@@ -465,7 +508,7 @@ def test_a_bead_is_put_into_the_cup_in_physics():
             await ask(app, pilot)
             await pilot.press("a")
             await until(pilot, lambda: app.state == "idle")
-            await until(pilot, lambda: app._drawing is None or app._drawing.done())
+            await until(pilot, lambda: app.camera.drawing is None or app.camera.drawing.done())
 
         app = drive(live, script, (100, 32))
         assert [record.status for record in app.records] == ["done"]

@@ -91,7 +91,7 @@ def host(moving) -> Host:
 def test_skills_are_tools_by_their_names_with_schemas_from_the_registry(host, mode):
     async def script(client: Client) -> None:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
-        assert set(tools) == {*SKILLS.names(), *LOOKS, "stop"}
+        assert set(tools) == {*SKILLS.names(), *LOOKS, "stop", "clear_stop"}
         pick = tools["pick"]
         assert list(pick.input_schema["properties"]) == [item.name for item in SKILLS["pick"].parameters]
         assert pick.input_schema["required"] == ["name", "opening", "grip", "lift"]
@@ -259,6 +259,104 @@ def test_a_fault_latches_the_stop_and_is_told(moving):
 
     talk(host, script)
     assert moving.calls == ["pick"]
+
+
+def _faulty(moving, may_clear=None) -> Host:
+    moving.fault = OSError("bus silent")
+    return Host(Live(moving.session()), SKILLS, model_copy, may_clear=may_clear)
+
+
+def test_a_latched_fault_is_cleared_when_the_person_at_the_server_agrees(moving):
+    asked: list[str] = []
+
+    def may_clear(reason: str, over: Callable[[], bool]) -> bool:
+        asked.append(reason)
+        return len(asked) == 2
+
+    host = _faulty(moving, may_clear)
+
+    async def script(client: Client) -> None:
+        assert (await client.call_tool("pick", PICK)).is_error
+        assert "clear_stop asks the person" in text(await client.call_tool("home", {}))
+        refused = await client.call_tool("clear_stop", {})
+        assert refused.is_error and "did not release it" in text(refused) and host.live.latched
+        assert not (await client.call_tool("clear_stop", {})).is_error and not host.live.latched
+        moving.fault = None
+        assert not (await client.call_tool("pick", PICK)).is_error
+        assert "no stop is latched" in text(await client.call_tool("clear_stop", {}))
+
+    talk(host, script)
+    assert len(asked) == 2 and "bus silent" in asked[0] and moving.calls == ["pick", "pick"]
+
+
+def test_without_anybody_to_ask_a_latched_fault_stays(moving):
+    host = _faulty(moving)
+
+    async def script(client: Client) -> None:
+        await client.call_tool("pick", PICK)
+        result = await client.call_tool("clear_stop", {})
+        assert result.is_error and "no terminal: start it again" in text(result) and host.live.latched
+
+    talk(host, script)
+
+
+def test_a_stop_takes_the_question_back_and_releases_nothing(moving):
+    def may_clear(reason: str, over: Callable[[], bool]) -> bool:
+        while not over():
+            time.sleep(0.01)
+        return False
+
+    host = _faulty(moving, may_clear)
+
+    async def script(client: Client) -> None:
+        await client.call_tool("pick", PICK)
+        async with anyio.create_task_group() as group:
+            group.start_soon(client.call_tool, "clear_stop", {})
+            await until(lambda: host.running)
+            assert "busy with clear_stop" in text(await client.call_tool("home", {}))
+            await client.call_tool("stop", {})
+        assert host.live.latched and not host.running
+        assert "latched" in text(await client.call_tool("home", {}))
+
+    talk(host, script)
+    assert moving.calls == ["pick"]
+
+
+def test_a_client_that_gives_up_waiting_leaves_the_stop_latched(moving):
+    def may_clear(reason: str, over: Callable[[], bool]) -> bool:
+        while not over():
+            time.sleep(0.01)
+        return False
+
+    host = _faulty(moving, may_clear)
+
+    async def script(client: Client) -> None:
+        await client.call_tool("pick", PICK)
+        async with anyio.create_task_group() as group:
+            group.start_soon(client.call_tool, "clear_stop", {})
+            await until(lambda: host.running)
+            group.cancel_scope.cancel()
+        await until(lambda: not host.running)
+        assert host.live.latched
+
+    talk(host, script)
+
+
+@pytest.mark.parametrize(("typed", "agreed"), [("y\n", True), ("YES\n", True), ("n\n", False), ("\n", False)])
+def test_the_question_about_a_stop_is_asked_at_the_terminal(moving, typed, agreed):
+    ours, theirs = pty.openpty()
+    with open(theirs, "w", buffering=1) as terminal:
+        person = TerminalApproval(Live(moving.session()), terminal)
+        answer: list[bool] = []
+        thread = threading.Thread(target=lambda: answer.append(person.may_clear("bus\x1b[2J silent", lambda: False)))
+        thread.start()
+        shown = b""
+        while b"[y / n]" not in shown:
+            shown += os.read(ours, 4096)
+        os.write(ours, typed.encode())
+        thread.join(PATIENCE)
+    os.close(ours)
+    assert answer == [agreed] and b"silent" in shown and b"\x1b" not in shown
 
 
 # --- looking ------------------------------------------------------------------------------------------------------
