@@ -25,7 +25,7 @@ help:
 	@echo '  make clean       remove the environment and caches; runs/ stays'
 	@echo
 	@echo 'Options: make demo SENTENCE="put the bead down"   make test ARGS="-k scene"   make install PYTHON=python3.12'
-	@echo 'Everything goes into .venv (about 2 GB). Afterwards: .venv/bin/toolwright --help'
+	@echo 'Everything goes into .venv (about 4 GB). Afterwards: .venv/bin/toolwright --help'
 
 $(INSTALLED): pyproject.toml requirements.lock requirements-ros.lock tools/setup.sh
 	@tools/setup.sh

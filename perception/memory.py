@@ -32,6 +32,8 @@ _BETWEEN = 0.012  # m around the middle of the pads
 _PAD = 0.012  # m, length of the tips' pads
 _SEEN_AT_TIPS = 3  # px of its color
 _AWAY = 0.015  # m that tips and thing are away from where it lay when it is carried
+_CONVINCED = 4  # looks at which something like it is seen elsewhere before the fingers are not believed
+_CREEP = 0.002  # m a look by which a held thing is believed to have moved in the tips
 _SLACK = (0.55, 0.0025)  # share of its width, m beyond it: between these the tips feel a thing
 
 
@@ -49,6 +51,7 @@ class Track:
     missed: int = 0
     grip: F64 = field(default_factory=lambda: np.zeros(3))  # m, in the tips' frame, where held
     inferred: bool = False  # concluded, not seen
+    elsewhere: int = 0  # looks in a row at which something like it is seen away from the tips that hold it
 
 
 @dataclass(frozen=True)
@@ -155,6 +158,15 @@ class Memory:
 
     def _see(self, seen: View, track: Track, sighting: Sighting, tool: HeldTool | None) -> None:
         found = sighting.evidence
+        if tool is not None and self._is_carried(seen, track, tool):
+            near = _passes(seen, found.middle, _grip_point(tool), track)
+            track.elsewhere = track.elsewhere + 1 if found.sure.all() and not near else 0
+            if track.elsewhere < _CONVINCED:
+                if near:
+                    self._hold(seen, track, found.middle, tool)
+                track.missed, track.inferred = 0, False
+                return
+            track.elsewhere = 0
         still = float(np.linalg.norm(found.middle - track.pixel)) < _STILL
         if self._at_tips(track, tool) and self._lifted(seen, track, found.middle, tool):
             self._hold(seen, track, found.middle, tool)
@@ -244,8 +256,20 @@ class Memory:
         assert tool is not None
         eye, ray = seen.eye, table_eye.place(seen, pixel, 0.0) - seen.eye
         ray /= np.linalg.norm(ray)
-        track.pos = eye + ray * float((_grip_point(tool) - eye) @ ray)
+        at = eye + ray * float((_grip_point(tool) - eye) @ ray)
+        if track.state == "held":  # what is felt does not jump; what looks like it may be something else
+            away = at - track.pos
+            at = track.pos + away * min(_AVERAGE, _CREEP / max(float(np.linalg.norm(away)), 1e-9))
+        track.pos = at
         self._take(track, tool)
+
+    def _is_carried(self, seen: View, track: Track, tool: HeldTool) -> bool:
+        """Whether the tips have it, and hold it high over the table."""
+        grip = _grip_point(tool)
+        low = float(seen.plane.height(grip[:2])) + track.solid.size[2] / 2
+        return (
+            track.state == "held" and grip[2] - low > _AWAY and self._at_tips(track, tool) and self._feels(track, tool)
+        )
 
     def _take(self, track: Track, tool: HeldTool) -> None:
         track.state, track.inferred = "held", False

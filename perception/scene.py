@@ -25,7 +25,7 @@ class SceneObject:
     """One thing in the scene.
 
     `size` is the full extent along the object's own axes. `shape` is one of sphere, box, cylinder, capsule, cup, mesh,
-    bar (a rigid tool with an upright handle), tube, button, line, bolt, tool.
+    bar (a rigid tool with an upright handle), tube, button, line, bolt, strip, tool.
     """
 
     name: str
@@ -42,6 +42,7 @@ class SceneObject:
     travel_max: float = 0.0  # m, to its stop
     magnetic: bool = False
     contents: float = 0.0  # ml of liquid in a cup
+    length: float = 0.0  # m of a strip that its stand still holds
     turn: float = 0.0  # rad that a bolt's nut was turned, counter-clockwise from above
 
     @property

@@ -1,4 +1,4 @@
-"""Prints the Debian packages that drawing without a display and the camera's driver still need, or nothing.
+"""Prints the Debian packages that drawing without a display, Open3D and the camera's driver still need, or nothing.
 
 Standard library only: `setup.sh` runs this before any package is installed.
 """
@@ -21,3 +21,6 @@ if not egl and not loads("libOSMesa.so.8"):
     print("libegl1", "libgl1")
 if not loads("libusb-1.0.so.0"):
     print("libusb-1.0-0")
+for library, package in {"libX11.so.6": "libx11-6", "libudev.so.1": "libudev1", "libidn2.so.0": "libidn2-0"}.items():
+    if not loads(library):  # Open3D
+        print(package)

@@ -74,7 +74,7 @@ main() {
     local pip=("$VENV/bin/python" -m pip install --quiet --disable-pip-version-check -c requirements.lock)
     "${pip[@]}" --upgrade pip setuptools
     # setuptools would warn at length that folders of data could be packages.
-    PYTHONWARNINGS=ignore "${pip[@]}" --no-build-isolation --editable '.[dev,console,mcp,llm,hardware]'
+    PYTHONWARNINGS=ignore "${pip[@]}" --no-build-isolation --editable '.[dev,console,mcp,llm,hardware,vision]'
 
     ensure_ros "${pip[@]}"
 

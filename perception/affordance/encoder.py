@@ -1,0 +1,216 @@
+"""The affordance encoder in use: what a depth camera's points say about the held tool and about an object to grasp.
+
+Runs the exported networks with onnxruntime (extra `vision`) on one core; no torch, no simulation.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from toolwright.hardware.robot import F64
+from toolwright.perception.affordance import clouds
+from toolwright.perception.affordance.clouds import AffordanceError, CloudError
+from toolwright.perception.affordance.directions import TILTS, YAWS, approach, closing
+from toolwright.perception.affordance.hand import HandModel
+
+FOLDER = Path(__file__).parent / "weights"
+NONE = "none"  # the family of a hand without a tool
+LOOKS = 3  # choices of points of one cloud, whose answers are averaged
+RIGHT = 0.002  # m: what `confidence` counts as right
+_LEANING = 0.3  # share of the width by which a tilted closing direction must be narrower, for each rad
+_AROUND, _AHEAD, _BEHIND = 0.04, 0.02, 0.18  # m around, beyond and behind the tips: where a tool's points are
+_WORTH = 1.5  # expected errors that a direction's width counts as wider when the best one is chosen
+
+
+class EncoderError(AffordanceError):
+    """Weights that are missing, damaged or made for something else."""
+
+
+@dataclass(frozen=True)
+class ToolEstimate:
+    """What is seen of the held tool. Its tip frame has z along the limbs, outwards, and x along the opening."""
+
+    opening: float  # m between the working tips, as the family defines it
+    opening_error: float  # m, expected absolute error
+    tip_pos: F64  # (3,) m, between the tips, palm frame
+    tip_rot: F64  # (3, 3) tip frame in the palm frame
+    tip_error: float  # m, expected distance between `tip_pos` and the truth
+    family: str  # or "none"
+    confidence: float  # 0..1, chance that there is a tool and its opening is right within 2 mm
+
+
+@dataclass(frozen=True)
+class GraspEstimate:
+    """How an object on the table can be grasped between two tips."""
+
+    width: float  # m, its extent along `closing`
+    width_error: float  # m, expected absolute error
+    center: F64  # (3,) m, middle of its bounding box, the cloud's frame
+    height: float  # m, of its highest point above the table
+    approach: F64  # (3,) unit, the way the tips go
+    closing: F64  # (3,) unit, along which the tips close; perpendicular to `approach`
+    confidence: float  # 0..1, chance that the width is right within 2 mm
+
+
+class Affordance:
+    """Both networks.
+
+    Args:
+        sessions: onnxruntime's, by name: tool, object.
+        cards: of both.
+        hand: the model of the robot's hand.
+    """
+
+    def __init__(self, sessions: dict[str, Any], cards: dict[str, dict[str, Any]], hand: HandModel) -> None:
+        self._sessions, self._hand = sessions, hand
+        self.cards = cards
+        self.families: tuple[str, ...] = tuple(cards["tool"]["families"])
+
+    @classmethod
+    def load(cls, folder: Path | None = None) -> Affordance:
+        """The shipped encoder, or one of a training.
+
+        Args:
+            folder: with tool.onnx, object.onnx and their cards.
+
+        Raises:
+            EncoderError: something is missing or damaged; says what to do.
+            ModuleNotFoundError: onnxruntime is not installed.
+        """
+        import onnxruntime
+
+        folder = folder or FOLDER
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 4  # what goes wrong comes as an exception
+        sessions, cards = {}, {}
+        for name in ("tool", "object"):
+            try:
+                cards[name] = json.loads((folder / f"{name}.json").read_text())
+                content = (folder / f"{name}.onnx").read_bytes()
+                sessions[name] = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+            except FileNotFoundError as error:
+                raise EncoderError(
+                    f"no {name} encoder in {folder}: train it with `toolwright affordance train {name}s`"
+                ) from error
+            except Exception as error:  # onnxruntime's errors have no common base
+                raise EncoderError(f"the {name} encoder in {folder} is damaged: restore it or train it anew") from error
+        if cards["object"]["directions"] != {"yaws": YAWS, "tilts": list(TILTS)}:
+            raise EncoderError(f"the object encoder in {folder} has other directions than this version: train it anew")
+        return cls(sessions, cards, HandModel.load())
+
+    def tool(self, cloud_palm: F64, joints: F64) -> ToolEstimate:
+        """The held tool.
+
+        Args:
+            cloud_palm: (N, 3) m, palm frame, everything seen near the hand: `clouds.tool_cloud`.
+            joints: (16,) rad, measured.
+
+        Raises:
+            CloudError: not a cloud, NaN, or nothing near the hand that is not the hand; or not sixteen joints.
+        """
+        cloud = clouds.checked(cloud_palm, "the cloud of the hand")
+        joints = np.asarray(joints, dtype=np.float64)
+        if joints.shape != (16,) or not np.isfinite(joints).all():
+            raise CloudError(f"sixteen finite joint angles are needed, got shape {joints.shape}: {joints}")
+        rng = np.random.default_rng(len(cloud))  # the same cloud gives the same answer
+        found = clouds.split(cloud, joints, self._hand, rng)
+        points = np.stack([clouds.tool_input(found, rng) for _ in range(LOOKS)])
+        opening, tip, rotation, errors, family, *_ = self._sessions["tool"].run(
+            None, {"points": points, "joints": np.tile(joints.astype(np.float32), (LOOKS, 1))}
+        )
+        share = np.exp(family - family.max(axis=1, keepdims=True))
+        share = (share / share.sum(axis=1, keepdims=True)).mean(axis=0)
+        there = 1.0 - float(share[self.families.index(NONE)])
+        opening_error, tip_error = (float(error) for error in errors.mean(axis=0))
+        return ToolEstimate(
+            opening=float(opening.mean()),
+            opening_error=opening_error,
+            tip_pos=tip.mean(axis=0).astype(np.float64),
+            tip_rot=_nearest_rotation(rotation.mean(axis=0).astype(np.float64)),
+            tip_error=tip_error,
+            family=self.families[int(share.argmax())],
+            confidence=there * _chance(opening_error) * _borne_out(found, tip.mean(axis=0), rotation.mean(axis=0)),
+        )
+
+    def object(self, cloud: F64, table_height: float = 0.0, along: F64 | None = None) -> GraspEstimate:
+        """How an object can be grasped.
+
+        Args:
+            cloud: (N, 3) m, of one thing on the table, any frame with z up: `clouds.object_cloud`.
+            table_height: m.
+            along: (3,) the closing direction to judge; by default the best one is chosen.
+
+        Raises:
+            CloudError: not a cloud, NaN, too few points, or `along` is no direction.
+        """
+        cloud = clouds.checked(cloud, "the cloud of the object")
+        rng = np.random.default_rng(len(cloud))
+        points, origin = clouds.object_input(cloud, table_height, rng)
+        yaw = 0.0 if along is None else float(np.arctan2(along[1], along[0]))
+        if along is not None:
+            if np.shape(along) != (3,) or not np.linalg.norm(along) > 1e-6:
+                raise CloudError(f"a closing direction is a vector of three numbers, not zero; got {along}")
+            # Turned so that the direction asked for is the network's first one.
+            points = points @ _about_z(-yaw).T.astype(np.float32)
+        widths, middle, errors = self._sessions["object"].run(None, {"points": points[None]})
+        directions = closing()
+        best = _nearest(directions, along, yaw) if along is not None else _best(widths[0], errors[0])
+        back = _about_z(yaw)
+        direction = back @ directions[best]
+        center = origin + back @ middle[0]
+        error = float(errors[0, best])
+        return GraspEstimate(
+            width=float(max(widths[0, best], 0.0)),
+            width_error=error,
+            center=center,
+            height=float(max(2 * (center[2] - table_height), 0.0)),
+            approach=approach(direction),
+            closing=direction,
+            confidence=_chance(error) * _plausible(cloud, table_height),
+        )
+
+
+def _nearest_rotation(matrix: F64) -> F64:
+    """The rotation (3, 3) nearest to a mean of rotations."""
+    u, _, vt = np.linalg.svd(matrix)
+    return u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt
+
+
+def _chance(expected: float) -> float:
+    """Chance that an error is below `RIGHT`, for a Laplace distribution with this mean absolute error [m]."""
+    return float(1 - np.exp(-RIGHT / max(expected, 1e-6)))
+
+
+def _borne_out(found: clouds.ToolCloud, tip: F64, rotation: F64) -> float:
+    """Below 1 where hardly any point lies about where the tool is said to be."""
+    local = (found.free - tip) @ rotation
+    near = (np.abs(local[:, :2]) < _AROUND).all(axis=1) & (local[:, 2] < _AHEAD) & (local[:, 2] > -_BEHIND)
+    return float(min(1.0, near.sum() / clouds.LEAST))
+
+
+def _plausible(cloud: F64, table_height: float) -> float:
+    """Below 1 where a cloud is much larger than what the encoder knows, or is not near the table."""
+    extent = float(np.ptp(cloud, axis=0).max())
+    above = float(cloud[:, 2].min()) - table_height
+    return float(np.clip(3 - extent / 0.05, 0, 1) * np.clip(2 - abs(above) / 0.02, 0, 1))
+
+
+def _best(widths: F64, errors: F64) -> int:
+    """The narrowest direction, a level one where that is nearly as good and an uncertain one only where it pays."""
+    tilt = np.tile(np.abs(TILTS), YAWS)
+    return int(((widths + _WORTH * errors) * (1 + _LEANING * tilt)).argmin())
+
+
+def _nearest(directions: F64, along: F64, yaw: float) -> int:
+    turned = _about_z(-yaw) @ (np.asarray(along, dtype=np.float64) / np.linalg.norm(along))
+    return int((directions @ turned).argmax())
+
+
+def _about_z(angle: float) -> F64:
+    return np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1.0]])

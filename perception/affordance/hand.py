@@ -1,0 +1,115 @@
+"""Where the hand's surface is, from its joints: which points of a cloud are the hand itself.
+
+The hand is boxes and capsules on links, read from a small file that is made from the same model as the simulation's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolwright.hardware import rotations
+from toolwright.hardware.robot import F64
+
+FILE = Path(__file__).parent / "weights" / "hand.npz"
+FAR = 0.03  # m
+
+
+@dataclass(frozen=True)
+class HandModel:
+    """Links, each after its parent, with one joint each (the palm, which is link 0, has none); k solids on them."""
+
+    parent: NDArray[np.intp]  # (l,)
+    pos: F64  # (l, 3) m, in the parent's frame
+    quat: F64  # (l, 4)
+    joint: NDArray[np.intp]  # (l,) index into the measured joints, -1: none
+    axis: F64  # (l, 3) unit
+    link: NDArray[np.intp]  # (k,) that a solid belongs to
+    round: NDArray[np.bool_]  # (k,) a capsule along its z; else a box
+    size: F64  # (k, 3) m: half edges; or radius, half length
+    at: F64  # (k, 3) m, in the link's frame
+    turn: F64  # (k, 4)
+
+    @classmethod
+    def load(cls, path: Path = FILE) -> HandModel:
+        """The model in a file.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+        with np.load(path) as file:
+            return cls(**{field.name: file[field.name] for field in fields(cls)})
+
+    def save(self, path: Path = FILE) -> None:
+        """Writes one compressed file."""
+        np.savez_compressed(path, **{field.name: getattr(self, field.name) for field in fields(self)})
+
+    @cached_property
+    def _levels(self) -> list[NDArray[np.intp]]:
+        """Links by how many joints they are away from the palm."""
+        depth = np.zeros(len(self.parent), int)
+        for i in range(1, len(self.parent)):
+            depth[i] = depth[self.parent[i]] + 1
+        return [np.flatnonzero(depth == level) for level in range(1, depth.max() + 1)]
+
+    @cached_property
+    def _fixed(self) -> tuple[F64, F64, F64]:
+        """Rotations (l, 3, 3) of links at joint zero, cross products (l, 3, 3) with their axes, and of solids."""
+        axis = self.axis
+        cross = np.zeros((len(axis), 3, 3))
+        for (i, j), (k, sign) in {(0, 1): (2, -1), (0, 2): (1, 1), (1, 2): (0, -1)}.items():
+            cross[:, i, j], cross[:, j, i] = sign * axis[:, k], -sign * axis[:, k]
+        return _matrix(self.quat), cross, _matrix(self.turn)
+
+    def poses(self, q: F64) -> tuple[F64, F64]:
+        """Position (l, 3) [m] and rotation (l, 3, 3) of each link in the palm frame, for joints (16,) [rad]."""
+        rest, cross, _ = self._fixed
+        angle = np.where(self.joint < 0, 0.0, q[self.joint])[:, None, None]
+        local = rest @ (np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross)
+        pos, rotation = np.zeros((len(self.parent), 3)), np.tile(np.eye(3), (len(self.parent), 1, 1))
+        for links in self._levels:
+            up = self.parent[links]
+            pos[links] = pos[up] + np.einsum("lij,lj->li", rotation[up], self.pos[links])
+            rotation[links] = rotation[up] @ local[links]
+        return pos, rotation
+
+    def distance(self, points: NDArray[np.float32], q: F64) -> NDArray[np.float32]:
+        """Signed distance from the nearest solid, exact up to `FAR` and `FAR` beyond it.
+
+        Args:
+            points: (n, 3) m, palm frame.
+            q: (16,) rad.
+
+        Returns:
+            (n,) m.
+        """
+        pos, rotation = self.poses(q)
+        of_link = rotation[self.link]
+        center = (pos[self.link] + np.einsum("kij,kj->ki", of_link, self.at)).astype(np.float32)
+        axes = (of_link @ self._fixed[2]).transpose(0, 2, 1).astype(np.float32)  # (k, axis, 3)
+        length = np.where(self.round, self.size[:, 0] + self.size[:, 1], np.linalg.norm(self.size, axis=1))
+        # Only pairs of a point and a solid whose bounding sphere is near are looked at.
+        square = (points**2).sum(axis=1)[:, None] - 2 * points @ center.T + (center**2).sum(axis=1)
+        row, solid = np.nonzero(square < ((length + FAR) ** 2).astype(np.float32))
+        local = np.abs(np.einsum("pai,pi->pa", axes[solid], points[row] - center[solid]))
+        size, is_round = self.size.astype(np.float32)[solid], self.round[solid]
+        # A capsule is a box without width, rounded; folded at the middle, its axis ends at its half length.
+        half = np.where(is_round[:, None], size[:, 1:2] * np.array([0, 0, 1], np.float32), size)
+        beyond = local - half
+        out = np.maximum(beyond, 0)
+        gap = np.sqrt(np.einsum("pa,pa->p", out, out)) + np.minimum(beyond.max(axis=1), 0)
+        gap -= np.where(is_round, size[:, 0], np.float32(0))
+        nearest = np.full(len(points), FAR, np.float32)
+        if len(row):  # sorted by point
+            first = np.flatnonzero(np.diff(row, prepend=-1))
+            nearest[row[first]] = np.minimum(np.minimum.reduceat(gap, first), FAR)
+        return nearest
+
+
+def _matrix(quat: F64) -> F64:
+    """Quaternions (n, 4) to rotations (n, 3, 3)."""
+    return rotations.rotate(quat[:, None], np.eye(3)[None]).transpose(0, 2, 1)
