@@ -15,7 +15,7 @@ from toolwright.policies.hand import hand_shapes
 from toolwright.policies.hand.bar_use import BarUse
 from toolwright.policies.tool.jobs import use_of
 from toolwright.policies.tool.tool_use import ToolUse
-from toolwright.sim import grasp_bank, liquid
+from toolwright.sim import grasp_bank, liquid, severing
 from toolwright.sim.models.implements import switch_on_magnets
 from toolwright.sim.perception import SimPerception, StateNoise
 from toolwright.sim.robot import RobotError, SimRobot, place_in_hand
@@ -68,8 +68,8 @@ def simulate(
     for joint, q in zip(FR3.names, FR3_HOME, strict=True):
         data.joint(joint).qpos[0] = q
     place_in_hand(model, data, bank, index, ANCHOR, spec.tool_name)
-    flow = liquid.flow(model, data, spec)
-    robot = SimRobot(model, data, FR3_LEAP, processes=(flow,) if flow else ())
+    happens = (liquid.flow(model, data, spec), severing.severing(model, data, spec))
+    robot = SimRobot(model, data, FR3_LEAP, processes=[step for step in happens if step])
     gate = SafetyGate(robot, clock=lambda: float(data.time))
     gate.connect()
     perception = SimPerception(model, data, spec, noise, rng)

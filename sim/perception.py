@@ -15,10 +15,11 @@ from toolwright.hardware.robot import F64
 from toolwright.perception.scene import Box, HeldTool, ObjectPart, Scene, SceneObject
 from toolwright.sim import liquid
 from toolwright.sim.models import tools
-from toolwright.sim.scene_fixtures import Bolt
+from toolwright.sim.scene_fixtures import Bolt, Strip
 from toolwright.sim.scene_objects import bounds, opening, parts
 from toolwright.sim.scene_spec import Bar, BoxObject, Button, ObjectSpec, SceneSpec, color_name
 
+_GAP = 1.5  # lengths of a piece between the middles of two: they are parted
 _FALLEN = 0.02  # m below the table top
 
 
@@ -104,6 +105,7 @@ class SimPerception:
             travel_max=obj.travel if isinstance(obj, Button) else 0.0,
             magnetic=isinstance(obj, BoxObject | Bar) and obj.magnet > 0,
             contents=self._contents(name),
+            length=self._length(name, obj) if isinstance(obj, Strip) else 0.0,
             turn=self._turn(name) if isinstance(obj, Bolt) else 0.0,
         )
 
@@ -111,6 +113,13 @@ class SimPerception:
         if name not in self._cups:
             return 0.0
         return liquid.contents(self._data, self._spec, name) + float(self._rng.normal(0, self._noise.contents))
+
+    def _length(self, name: str, obj: Strip) -> float:
+        """How far the strip goes on from its stand: up to the first gap between two pieces."""
+        middles = [self._data.joint(f"{name}_piece{i}").qpos[:3] for i in range(obj.pieces)]
+        gaps = np.linalg.norm(np.diff(middles, axis=0), axis=1)
+        held = int(np.argmax(gaps > _GAP * obj.piece)) + 1 if (gaps > _GAP * obj.piece).any() else obj.pieces
+        return held * obj.piece
 
     def _turn(self, name: str) -> float:
         return float(self._data.joint(f"{name}_turn").qpos[0] + self._rng.normal(0, self._noise.turn))

@@ -1,4 +1,4 @@
-"""What tools work on, as scene objects: a line for clothespins, a bolt with a nut for pliers. Part of the schema."""
+"""What tools work on, as scene objects: a line, a bolt with a nut, a strip to cut. Part of the schema."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from toolwright.sim.scene_base import Color, Length, SceneThing
 
 
 class Line(SceneThing):
-    """A taut line between two posts that stand firm, along its own x. It gives way sideways against its tension."""
+    """A line between two posts that stand firm, along its own x, strung so tightly that it gives no way."""
 
     fixed: ClassVar[bool] = True
 
@@ -18,7 +18,6 @@ class Line(SceneThing):
     length: Length = Field(0.30, description="Between the posts [m].")
     height: Length = Field(0.22, description="Of the line's middle above the bottom [m].")
     radius: float = Field(0.003, ge=0.0005, le=0.01, description="Of the line [m].")
-    tension: float = Field(30.0, ge=1, le=1000, description="With which it is strung [N].")
     color: Color = Field("white", description="Palette name or #rrggbb, of the line.")
 
 
@@ -39,3 +38,18 @@ class Bolt(SceneThing):
         if self.stand < 0.02:
             raise ValueError(f"a stand of {self.stand} leaves the jaws no room below the nut; at least 0.02")
         return self
+
+
+class Strip(SceneThing):
+    """A strip on edge, clamped at one end in a firm stand, along its own x: pieces, each held by the one before."""
+
+    fixed: ClassVar[bool] = True
+
+    shape: Literal["strip"]
+    pieces: int = Field(6, ge=2, le=12, description="How many pieces it is made of.")
+    piece: float = Field(0.012, ge=0.006, le=0.05, description="Length of a piece [m].")
+    width: float = Field(0.012, ge=0.004, le=0.03, description="Width of the strip, upright [m].")
+    thickness: float = Field(0.0015, ge=0.0005, le=0.005, description="Thickness [m].")
+    height: Length = Field(0.12, description="Of its middle above the bottom [m].")
+    strength: float = Field(1.0, ge=0.05, le=50, description="With which both blades have to press to part it [N].")
+    color: Color = Field("green", description="Palette name or #rrggbb, of the strip.")

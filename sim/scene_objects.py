@@ -12,7 +12,7 @@ from toolwright.sim.models import fixtures, implements, objects
 from toolwright.sim.models.implements import Part
 from toolwright.sim.models.physics import collide_as_thing, new_spec
 from toolwright.sim.models.tools import add_tool, family
-from toolwright.sim.scene_fixtures import Bolt, Line
+from toolwright.sim.scene_fixtures import Bolt, Line, Strip
 from toolwright.sim.scene_spec import (
     DEFAULT_DENSITY,
     Bar,
@@ -58,7 +58,7 @@ def bounds(obj: ObjectSpec) -> tuple[F64, F64]:
         case Cup():
             outer = obj.inner_diameter / 2 + obj.wall
             half = np.array([outer, outer, obj.height / 2])
-        case Bar() | Tube() | Line() | Bolt():
+        case Bar() | Tube() | Line() | Bolt() | Strip():
             half = implements.box_around(parts(obj)) / 2
         case Button():
             half = implements.button_size(obj.plate, obj.travel) / 2
@@ -81,6 +81,8 @@ def parts(obj: ObjectSpec) -> tuple[Part, ...]:
             return fixtures.line_parts(obj.length, obj.height, obj.radius)
         case Bolt():
             return fixtures.bolt_parts(obj.flats, obj.nut_height, obj.stand)
+        case Strip():
+            return fixtures.strip_parts(obj.pieces, obj.piece, obj.width, obj.thickness, obj.height)
         case _:
             return ()
 
@@ -124,7 +126,7 @@ _Outline = tuple[F64, F64, float]  # center (2,), corners (n, 2) about it (none 
 
 def _outlines(obj: ObjectSpec) -> list[_Outline]:
     center, matrix = np.array(obj.pos[:2]), rotation_matrix(obj)
-    if not isinstance(obj, BoxObject | Bar | Tube | Button | Line | Bolt) or abs(matrix[2, 2]) < 0.999:
+    if not isinstance(obj, BoxObject | Bar | Tube | Button | Line | Bolt | Strip) or abs(matrix[2, 2]) < 0.999:
         return [(center, np.zeros((0, 2)), footprint(obj))]
     pieces = parts(obj) or (Part("", np.zeros(3), 2 * bounds(obj)[1]),)
     signs = np.array([(1, 1), (-1, 1), (-1, -1), (1, -1)])
@@ -191,7 +193,10 @@ def add_object(spec: mujoco.MjSpec, name: str, obj: ObjectSpec, table: TableSpec
         implements.add_button(body, obj.plate, obj.travel, obj.force, rgba)
         return body
     if isinstance(obj, Line):
-        fixtures.add_line(spec, body, parts(obj), obj.tension, rgba)
+        fixtures.add_line(body, parts(obj), rgba)
+        return body
+    if isinstance(obj, Strip):
+        fixtures.add_strip(spec, body, parts(obj), rgba)
         return body
     if isinstance(obj, Bolt):
         fixtures.add_bolt(spec, body, parts(obj), obj.torque, rgba)

@@ -27,7 +27,7 @@ from toolwright.sim.scene_base import (
     Vec3,
     suggestion,
 )
-from toolwright.sim.scene_fixtures import Bolt, Line
+from toolwright.sim.scene_fixtures import Bolt, Line, Strip
 
 __all__ = ["COLORS", "SceneError", "suggestion"]
 
@@ -247,10 +247,24 @@ class ToolObject(SceneThing):
 
 
 ObjectSpec: TypeAlias = Annotated[
-    Sphere | BoxObject | Cylinder | Capsule | Cup | Bar | Tube | Button | Line | Bolt | Mesh | ToolObject,
+    Sphere | BoxObject | Cylinder | Capsule | Cup | Bar | Tube | Button | Line | Bolt | Strip | Mesh | ToolObject,
     Field(discriminator="shape"),
 ]
-SHAPES = ("sphere", "box", "cylinder", "capsule", "cup", "bar", "tube", "button", "line", "bolt", "mesh", "tool")
+SHAPES = (
+    "sphere",
+    "box",
+    "cylinder",
+    "capsule",
+    "cup",
+    "bar",
+    "tube",
+    "button",
+    "line",
+    "bolt",
+    "strip",
+    "mesh",
+    "tool",
+)
 
 
 class Range(Strict):
@@ -306,8 +320,8 @@ class ObjectRandomization(Strict):
     head: DrawnRange | None = Field(None, description="Bar [m].")
     force: DrawnRange | None = Field(None, description="Button [N].")
     torque: DrawnRange | None = Field(None, description="Bolt [N m].")
+    strength: DrawnRange | None = Field(None, description="Strip [N].")
     flats: DrawnRange | None = Field(None, description="Bolt [m].")
-    tension: DrawnRange | None = Field(None, description="Line [N].")
     scale: DrawnRange | None = Field(None, description="Mesh.")
     mass: DrawnRange | None = Field(None, description="Mass [kg].")
     density: DrawnRange | None = Field(None, description="Density [kg/m^3]; the mass follows the drawn size.")
@@ -345,6 +359,9 @@ class GoalSpec(Strict):
         None, description="[bolt, degrees]: its nut was turned so far counter-clockwise, to 10 degrees."
     )
     clipped: str | None = Field(None, description="The clothespin hangs on this line, clear of the hand.")
+    cut: tuple[str, float] | None = Field(
+        None, description="[strip, mm]: so much of it is left at the stand, to half a piece."
+    )
     beside: tuple[str, str] | None = Field(None, description="[object, object]: they are 3 cm or less apart.")
     unmoved: str | None = Field(None, description="This object is where it was, to 2 cm.")
 
@@ -362,8 +379,8 @@ class GoalSpec(Strict):
 
     @property
     def amount(self) -> float:
-        """The number that is given with an object: ml or degrees."""
-        given = self.filled or self.turned
+        """The number that is given with an object: ml, degrees or mm."""
+        given = self.filled or self.turned or self.cut
         return given[1] if given else 0.0
 
 

@@ -1,7 +1,7 @@
-"""The Franka Research 3 without ROS, over `franky-control` (libfranka): an extra, for those who do not use ros2_control.
+"""The Franka Research 3 without ROS, over `franky-control` (libfranka): an extra, for those without ros2_control.
 
 The library's own thread keeps the arm's 1 kHz loop and plans jerk-limited motion to the newest target within the arm's
-limits; Python is never in that loop. Every target is one to stop at: an arm that hears nothing more comes to rest there.
+limits; Python is never in that loop. Every target is one to stop at: an arm that hears nothing more rests there.
 A reflex or any other error of the arm latches until `clear`.
 """
 

@@ -6,7 +6,7 @@ WHAT is one of:
   held_tool  the hand alone: tweezers in it brought to a commanded opening
   tools      the same for every articulated tool; writes runs/eval/tools
   reorient   an object turned in the hand to an orientation anywhere in SO(3)
-  affordance depth images: the held tool's opening, an object's width; writes runs/eval/affordance
+  affordance what a depth camera sees; writes runs/eval/affordance
   language   every task from sentence to verdict; writes runs/eval/language
 
 The result is the success rate with its 95 % Wilson interval, and every failure

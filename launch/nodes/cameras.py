@@ -35,9 +35,7 @@ def place(serial: str) -> F64 | None:
     """
     known = calibration.load().camera
     if known is None:
-        log.warning(
-            "the place of the camera is not known: run 'toolwright calibrate camera'"
-        )
+        log.warning("the place of the camera is not known: run 'toolwright calibrate camera'")
         return None
     if serial and known.serial and serial != known.serial:
         raise calibration.CalibrationFileError(

@@ -34,9 +34,7 @@ class SimParameters:
     seed: int = parameter(0, "of the scene's randomization and of the noise of perception", 0, 2**31)
     rate: float = parameter(1.0, "times real time at most; 0: as fast as targets come", 0.0, 100.0)
     patience: float = parameter(1.0, "s of real time that a step waits for targets", 0.0, 10.0)
-    scene_topic: bool = parameter(
-        True, "publish scene from the simulation; otherwise scene_node sees it"
-    )
+    scene_topic: bool = parameter(True, "publish scene from the simulation; otherwise scene_node sees it")
     camera_rate: float = parameter(0.0, "frames per simulated second; 0: no camera", 0.0, 20.0)
 
 

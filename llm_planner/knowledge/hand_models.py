@@ -20,7 +20,6 @@ FLAT = 0.012  # m: a lower thing can be stood upon and dragged
 MARGIN = 0.015  # m kept from the workspace's sides
 COMFORT_X = 0.38  # m: nearer to the base the arm folds up, and the handle of a bar must not go
 EASY = np.array([0.50, 0.0])  # m: where the hand has most room
-PAST = 0.03  # m past the middle of a mat, where an object is pushed to
 FINGER = 0.0115  # m, radius of the thumb's tip
 DRAG_TO = 0.56  # m: x at which something that comes on a mat is easy to grasp
 
@@ -143,16 +142,12 @@ def why_not_push_onto(scene: Scene, item: SceneObject, mat: SceneObject, tool: S
 
 
 def onto(item: SceneObject, mat: SceneObject) -> F64 | None:
-    """Where on a mat (2,) [m] an object comes to stand that is pushed along y; None where the mat is not beside it.
-
-    A little past the middle: the object pushes the mat along before it is on it.
-    """
+    """Where on a mat (2,) [m] an object comes to stand that is pushed along y; None where the mat is not beside it."""
     R = geometry.rotation(mat.quat)
     half = np.abs(R[:2, :2]) @ mat.size[:2] / 2
     if abs(item.pos[0] - mat.pos[0]) > half[0] - _half(item, np.array([1.0, 0.0])):
         return None
-    beyond = PAST * np.sign(mat.pos[1] - item.pos[1])
-    return np.array([item.pos[0], mat.pos[1] + min(PAST, half[1] / 2) / PAST * beyond])
+    return np.array([item.pos[0], mat.pos[1]])
 
 
 def is_mat(item: SceneObject) -> bool:

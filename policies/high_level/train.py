@@ -24,6 +24,7 @@ from toolwright.policies.training import checkpoint, curve
 from toolwright.policies.training.callbacks import Stopped
 from toolwright.policies.training.train import ROOT, TrainReport
 
+_WARM_UP = 20  # gradient steps of the critics at a time
 _RANDOM_EPISODES = 1  # of each world that are played at random where the replay begins empty
 
 
@@ -190,24 +191,25 @@ class PickTraining:
         state = f"{config.task.state}_{config.task.part}_{config.task.horizon}"
         path = ROOT / "pick" / f"heuristic_{state}.npz"
         made = demonstrations.load_or_record(path, config.task, config.demonstrations, lambda x: self.show(x + "\n"))
-        kept = made.rows(config.demonstrations, with_plan=bool(config.residual))
+        episodes = made.rows(config.demonstrations, with_plan=bool(config.residual))
         if config.sac.cloned:
-            self.clone = Clone(model, kept, config.task.flat, config.residual)
+            self.clone = Clone(model, episodes, config.task.flat, config.residual)
         if not begins:
             if self.clone and self._optimizer:
                 self.clone.optimizer.load_state_dict(self._optimizer)
             return
-        count = demonstrations.fill(model.replay_buffer, kept, config.envs, config.task.flat, config.residual)
-        self.show(f"{count:,} of the heuristic's transitions, success {kept.success.mean():.3f}, in the replay\n")
+        count = demonstrations.fill(model.replay_buffer, episodes, config.envs, config.task.flat, config.residual)
+        self.show(f"{count:,} of the heuristic's transitions, success {episodes.success.mean():.3f}, in the replay\n")
         if self.clone:
             self.clone.step(config.sac.cloned)
         model.set_logger(configure(None, []))
-        for _ in range(config.sac.offline // 100):
+        # The actor stays: driven by critics that know nothing yet, it would leave what the replay tells of.
+        kept = {key: value.clone() for key, value in model.actor.state_dict().items()}
+        for _ in range(config.sac.offline // _WARM_UP):
             if self.stopping:
                 raise Stopped
-            model.train(100, config.sac.batch)
-            if self.clone:
-                self.clone.step(50)
+            model.train(_WARM_UP, config.sac.batch)
+            model.actor.load_state_dict(kept)
 
     def _stop(self, signum: int, frame: Any) -> None:
         del signum, frame

@@ -15,6 +15,8 @@ from toolwright.policies.tool.tool_use import CARRY, DESCEND, ToolUse
 AIR = 0.002  # m that the plunger is drawn back on the way, so that nothing drips where the arm shakes it
 OVER_RIM = 0.012  # m from the rim to the nozzle
 PUSH_RATE = 0.003  # m/s of the plunger
+TREMBLE = 0.0002  # m that the plunger goes in and out about where it is held
+_CORRECTION = 0.6  # of what is left, at a time
 _ARRIVED = 0.00015  # m of travel that may be left
 _PATIENCE = 12.0  # s
 _REST = 0.6  # s over which a resting plunger is measured
@@ -43,7 +45,7 @@ class SyringeUse(ToolUse):
         self._drawn_back()
         self._bring_nozzle(container)
         started = self._level
-        self._push_to(started - volume / rate)
+        self._push_to(started - volume / rate + TREMBLE)
         self._level = min(self._level, self._at_rest())
         self._drawn_back()
         self._rise_over()
@@ -87,7 +89,7 @@ class SyringeUse(ToolUse):
                 short = self._at_rest() - travel
                 if short < _ARRIVED:
                     return
-                loop.set_opening(loop.goal - short)
+                loop.set_opening(loop.goal - _CORRECTION * short)
 
     def _at_rest(self) -> float:
         """The plunger's travel [m], averaged over a while."""

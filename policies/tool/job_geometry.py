@@ -12,6 +12,7 @@ ML = 1e6  # ml in a m^3
 DOSE_ML, DOSE_SHARE = 0.05, 0.1  # by how much a dose may be off: the larger of the two
 TURNED = float(np.deg2rad(10))  # rad by which a nut's turn may be off
 ON_AXIS = 0.004  # m between a line and the middle of the jaws that hold it
+THIN = 0.6  # of a line's thickness that jaws on it stay open by
 JAWS = 0.02  # m of jaw, from the tips, in which a line may lie
 CLEAR = 0.06  # m from where it was in the hand, for a tool that is no longer in it
 
@@ -45,6 +46,16 @@ def line_of(item: SceneObject) -> tuple[F64, F64, float] | None:
     return item.pos + rotations.rotate(item.quat, part.pos), along, float(part.size[1] / 2)
 
 
+def strip_of(item: SceneObject) -> tuple[F64, F64, float, float] | None:
+    """Start (3,) [m] and direction (3,) of a strip, length of a piece and width [m]; None for what is no strip."""
+    pieces = [part for part in item.parts if part.name.startswith("piece")]
+    if not pieces:
+        return None
+    along = rotations.rotate(item.quat, np.array([1.0, 0, 0]))
+    length, _, width = (float(value) for value in pieces[0].size)
+    return item.pos + rotations.rotate(item.quat, pieces[0].pos) - along * length / 2, along, length, width
+
+
 def off_line(tool: HeldTool, item: SceneObject) -> float:
     """Distance [m] between a line's axis and the middle of the jaws, where the line crosses them.
 
@@ -55,6 +66,8 @@ def off_line(tool: HeldTool, item: SceneObject) -> float:
         return float("inf")
     middle, along, _ = line
     turn, tips = tool.T_world_tip[:3, :3], tool.T_world_tip[:3, 3]
+    if tool.opening < THIN * 2 * line[2]:
+        return float("inf")  # they have shut: it is beside them
     start, way = turn.T @ (middle - tips), turn.T @ along
     if abs(way[1]) < 0.5:
         return float("inf")  # it lies in the jaws lengthwise, or crosswise

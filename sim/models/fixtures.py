@@ -13,15 +13,13 @@ POST, FOOT = 0.012, 0.05  # m, edge of a post, and of what it stands on
 STUD = 0.003  # m that a bolt looks out of its nut
 _STEM = 0.6  # of the nut's flats: a bolt's stand, so that jaws have room around it
 _PIECE = 0.02  # m of line
-_SHARE = 0.5  # of a taut line's mass that moves with its middle
-_DAMPING_RATIO = 1.0
-_LINE_DENSITY = 1200.0  # kg/m^3
+_PIECE_MASS = 0.001  # kg, of a strip
 _NUT_DENSITY = 7850.0  # kg/m^3
 # MuJoCo lets a share of the load past a soft friction constraint, and a light nut would race away with it.
 _HARD = (0.999, 0.9999, 0.001, 0.5, 2.0)
 _ARMATURE = 1e-5  # kg m^2
-# A rope gives: hard contacts let a thing this light bounce between jaws.
-_SOFT = ((0.02, 1.0), (0.9, 0.95, 0.001, 0.5, 2.0))
+# A rope gives a little; between harder surfaces light jaws bounce until they have left it.
+_ROPE = ((0.02, 1.0), (0.99, 0.995, 0.001, 0.5, 2.0))
 _LINE_FRICTION = 1.0
 _GREY = np.array([0.3, 0.31, 0.33, 1.0])
 _STEEL = np.array([0.72, 0.74, 0.78, 1.0])
@@ -54,38 +52,66 @@ def bolt_parts(flats: float, nut_height: float, stand: float) -> tuple[Part, ...
     )
 
 
-def add_line(spec: mujoco.MjSpec, body: mujoco.MjsBody, parts: tuple[Part, ...], tension: float, rgba: F64) -> None:
-    """Posts, and a line that moves sideways and up and down as one piece: body `<body>_line`.
+def strip_parts(pieces: int, piece: float, width: float, thickness: float, height: float) -> tuple[Part, ...]:
+    """Post, foot, and the pieces of a strip from the post outwards, in the frame at the center of its box; in m."""
+    length = pieces * piece
+    middle = np.array([(length - POST) / 2, 0.0, (height + width / 2) / 2])
+    top = height + width / 2
+    post = Part("post", np.array([-POST / 2, 0, top / 2]) - middle, np.array([POST, POST, top]))
+    foot = Part("foot", np.array([-POST / 2, 0, POST / 2]) - middle, np.array([POST, FOOT, POST]))
+    size = np.array([piece, thickness, width])
+    strip = [Part(f"piece{i}", np.array([(i + 0.5) * piece, 0, height]) - middle, size) for i in range(pieces)]
+    return (post, foot, *strip)
 
-    A taut line gives way at its middle with a stiffness of 4 T / L.
+
+def add_strip(spec: mujoco.MjSpec, body: mujoco.MjsBody, parts: tuple[Part, ...], rgba: F64) -> None:
+    """A stand and loose pieces `<body>_piece<i>`, each held to the one before by an equality `<body>_joint<i>`.
 
     Args:
         spec: the model that it is in.
         body: fixed.
+        parts: as from `strip_parts`.
+        rgba: (4,) of the strip.
+    """
+    post, foot, *pieces = parts
+    for part in (post, foot):
+        _block(body, part, _GREY)
+    turn = np.zeros(9)
+    mujoco.mju_quat2Mat(turn, np.array(body.quat))
+    before = body.name
+    for i, part in enumerate(pieces):
+        name = f"{body.name}_piece{i}"
+        loose = objects.add_body(spec, name, body.pos + turn.reshape(3, 3) @ part.pos, body.quat)
+        objects.add_box(loose, part.size * np.array([0.98, 1, 1]), _PIECE_MASS, 0.6, rgba)
+        weld = spec.add_equality(name=f"{body.name}_joint{i}", type=mujoco.mjtEq.mjEQ_WELD, name1=before, name2=name)
+        weld.objtype = mujoco.mjtObj.mjOBJ_BODY
+        spec.add_exclude(bodyname1=before, bodyname2=name)
+        before = name
+
+
+def add_line(body: mujoco.MjsBody, parts: tuple[Part, ...], rgba: F64) -> None:
+    """Posts, and a line strung so tightly that it gives no way.
+
+    Args:
+        body: fixed.
         parts: as from `line_parts`.
-        tension: N.
         rgba: (4,) of the line.
     """
     *posts, line = parts
     for part in posts:
         _block(body, part, _GREY)
-    moving = body.add_body(name=f"{body.name}_line", pos=line.pos)
     length, radius = line.size[0], line.size[1] / 2
-    mass = _SHARE * _LINE_DENSITY * np.pi * radius**2 * length
-    stiffness = 4 * tension / length
     # In short pieces: MuJoCo loses contacts of a box with a capsule that is many times as long.
     pieces = max(1, round(length / _PIECE))
     for i, start in enumerate(np.linspace(-length / 2, length / 2, pieces + 1)[:-1]):
-        geom = moving.add_geom(
+        geom = body.add_geom(
             name=f"{body.name}_line{i}",
             type=mujoco.mjtGeom.mjGEOM_CAPSULE,
-            fromto=[start, 0, 0, start + length / pieces, 0, 0],
+            fromto=[start, 0, line.pos[2], start + length / pieces, 0, line.pos[2]],
             size=[radius, 0, 0],
-            mass=mass / pieces,
         )
         objects.surface(geom, _LINE_FRICTION, rgba)
-        geom.priority, geom.solref, geom.solimp = 3, _SOFT[0], _SOFT[1]
-    spec.add_exclude(bodyname1=body.name, bodyname2=moving.name)  # its ends lie in the posts
+        geom.priority, geom.solref, geom.solimp = 3, *_ROPE
 
 
 def add_bolt(spec: mujoco.MjSpec, body: mujoco.MjsBody, parts: tuple[Part, ...], torque: float, rgba: F64) -> None:

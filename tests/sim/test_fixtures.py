@@ -1,4 +1,4 @@
-"""What tools work on: a line gives way against its tension, a nut resists, liquid goes where the nozzle is."""
+"""What tools work on: a line carries, a nut resists, liquid goes where the nozzle is."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import mujoco
 import numpy as np
 import pytest
 
+from toolwright.policies.tool import job_geometry
 from toolwright.sim import liquid
 from toolwright.sim.perception import SimPerception
 from toolwright.sim.scene import SceneError, SceneSpec, build, load_scene
@@ -19,13 +20,16 @@ def _world(objects: dict[str, dict[str, object]]) -> tuple[mujoco.MjModel, mujoc
     return model, data, spec
 
 
-def test_a_taut_line_gives_way_by_its_tension_and_comes_back() -> None:
-    line = {"shape": "line", "pos": (0.5, 0.0), "length": 0.3, "tension": 30.0}
-    model, data, _ = _world({"line": line})
-    for force, sag in ((0.0, 0.0), (0.8, 0.002), (0.0, 0.0)):
-        data.xfrc_applied[model.body("line_line").id, 2] = -force
-        mujoco.mj_step(model, data, 400)
-        assert float(data.joint("line_up").qpos[0]) == pytest.approx(-sag, abs=2e-4)  # besides its own weight
+def test_what_is_laid_on_a_line_rests_at_its_height() -> None:
+    line = {"shape": "line", "pos": (0.5, 0.0), "yaw": 1.571, "length": 0.3, "height": 0.2, "radius": 0.003}
+    block = {"shape": "box", "pos": (0.5, 0.0, 0.24), "size": (0.05, 0.03, 0.02), "mass": 0.05}
+    model, data, spec = _world({"line": line, "block": block})
+    mujoco.mj_step(model, data, 60)
+    assert float(data.joint("block").qpos[2]) == pytest.approx(0.2 + 0.003 + 0.01, abs=0.001)
+    strung = job_geometry.line_of(SimPerception(model, data, spec, None).look().objects["line"])
+    assert strung is not None
+    np.testing.assert_allclose(strung[0], [0.5, 0.0, 0.2], atol=1e-6)
+    assert abs(strung[1][1]) == pytest.approx(1.0, abs=1e-3) and strung[2] == pytest.approx(0.003)
 
 
 def test_a_nut_turns_by_more_than_its_friction_alone_and_stays() -> None:
