@@ -47,8 +47,8 @@ class ReorientInterface:
     def target(self, action: F64, q: F64, stop: np.ndarray | None = None) -> F64:
         """Servo targets (N, 16) [rad] after actions (N, 16) in [-1, 1], with joints measured at q (N, 16) [rad].
 
-        A target moves by the action; without one it stays, and so does the hand. Hands in `stop` (N,) bool, whose object
-        is where it should be, stay whatever the action.
+        A target moves by the action; without one it stays, and so does the hand. Hands in `stop` (N,) bool, whose
+        object is where it should be, stay whatever the action.
         """
         self.action = np.clip(action, -1, 1).astype(np.float64)
         if stop is not None:

@@ -14,7 +14,7 @@ from toolwright.perception.scene import Scene
 
 ROLES = ("analyzer", "planner", "calculator", "coder")
 HandAction = Literal["get", "press", "free", "push_to", "put_at"]  # of the bare hand
-JobAction = Literal["dispense", "turn", "clip_on"]  # of tools with a job of their own
+JobAction = Literal["dispense", "turn", "clip_on", "cut"]  # of tools with a job of their own
 Action = (
     Literal["pick", "drop_in", "place_at", "put_down", "set_opening", "move_tips", "home"] | HandAction | JobAction
 )

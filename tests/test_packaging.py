@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 CONFIG = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
 FOLDERS = list(CONFIG["package-dir"].values())
 PLACES = "import importlib, sys\nfor name in sys.argv[1:]: print([*importlib.import_module(name).__path__][0])"
-DATA = {".md", ".tcss", ".yaml", ".json", ".npz", ".onnx", ".safetensors"}
+DATA = {".md", ".tcss", ".yaml", ".json", ".npz", ".obj", ".onnx", ".safetensors"}
 
 
 def run(*command: str | Path, cwd: Path, **variables: str) -> str:

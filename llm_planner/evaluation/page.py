@@ -87,7 +87,7 @@ def row(task: str, episodes: Sequence[Episode]) -> dict[str, object]:
         "robot time": f"{sum(it.seconds for it in episodes) / n:.0f} s",
         "planning": _times([it.planning for it in episodes]),
         "to first motion": _times([it.first_motion for it in episodes if it.first_motion is not None]),
-        "sandbox and gate, per call with its start": _times([it.overhead for it in episodes if it.overhead is not None]),
+        "sandbox, gate": _times([it.overhead for it in episodes if it.overhead is not None]),
     }
     if any(it.tokens for it in episodes):
         said["tokens"] = f"{sum(it.tokens for it in episodes) / n:,.0f}"

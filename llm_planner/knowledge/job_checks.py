@@ -32,6 +32,19 @@ def no_turn(scene: Scene, name: str) -> str:
     return ""
 
 
+def no_cut(scene: Scene, name: str, length: float) -> str:
+    """Why the held scissors cannot leave `length` [m] of an object; empty where they can."""
+    item, tool = scene.objects[name], scene.tool
+    strip = job_geometry.strip_of(item)
+    if tool is None or tool.family != "scissors":
+        return "the hand holds no scissors"
+    if strip is None:
+        return f"{name} is nothing that scissors cut"
+    if not strip[2] / 2 < length < item.length - strip[2] / 2:
+        return f"of {item.length * 1e3:.0f} mm of {name}, {length * 1e3:.0f} mm cannot stay"
+    return ""
+
+
 def no_clip(scene: Scene, name: str) -> str:
     """Why the held clothespin cannot be clipped on an object; empty where it can."""
     line, tool = job_geometry.line_of(scene.objects[name]), scene.tool

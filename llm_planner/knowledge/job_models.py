@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from toolwright.llm_planner.knowledge import geometry
-from toolwright.llm_planner.knowledge.job_checks import no_clip, no_dose, no_turn
+from toolwright.llm_planner.knowledge.job_checks import no_clip, no_cut, no_dose, no_turn
 from toolwright.llm_planner.knowledge.skill_models import Impossible, ModelWorld
 from toolwright.policies.outcome import Outcome
 from toolwright.policies.tool import job_geometry
@@ -19,7 +19,7 @@ Said = tuple[str, dict[str, float]]
 
 
 class JobModelWorld(ModelWorld):
-    """`ModelWorld` that knows what syringes, pliers and clothespins do."""
+    """`ModelWorld` that knows what syringes, pliers, clothespins and scissors do."""
 
     _alone = False  # the tool was let go of
 
@@ -31,6 +31,20 @@ class JobModelWorld(ModelWorld):
 
     def clip_on(self, line: str) -> Outcome:
         return self._try(lambda: self._clip_on(line))
+
+    def cut(self, name: str, length: float) -> Outcome:
+        return self._try(lambda: self._cut(name, length))
+
+    def _cut(self, name: str, length: float) -> Said:
+        if problem := no_cut(self._scene, name, length):
+            raise Impossible("tool use", problem)
+        strip = job_geometry.strip_of(self._object(name))
+        assert strip is not None
+        at = strip[0] + length * strip[1]
+        self._check_reach([at], "", self._tool().opening_max, (name,))
+        self._tips_to(at, self._tool().opening_max)
+        self._change(name, length=length)
+        return f"{length * 1e3:.0f} mm of {name} would be left", {"left": length}
 
     def _dispense(self, container: str, volume: float) -> Said:
         cup = self._object(container)

@@ -14,19 +14,22 @@ _TASKS: dict[str, str] = {
     "dispense": "dispense a volume",
     "turn": "turn a nut",
     "clip_on": "clip the clothespin on a line",
+    "cut": "cut a strip",
 }
 _CONSTRAINTS = {
     "dispense": "{object} must be open at the top and within reach, and the syringe hold as much",
     "turn": "the nut must fit between the jaws",
     "clip_on": "{object} must be thinner than the jaws open",
+    "cut": "the cut must lie between the stand and the end of {object}",
 }
 _COMPUTED = {
     "dispense": "the plunger's travel for the volume",
     "turn": "the directions of the nut's flats",
     "clip_on": "the direction of {object}",
+    "cut": "the length of {object} that stays",
 }
 _GRIPPING = frozenset({"pick", "drop_in", "place_at", "put_down"})
-_ACTIONS: dict[str, Action] = {"dispense": "dispense", "turn": "turn", "clip_on": "clip_on"}
+_ACTIONS: dict[str, Action] = {"dispense": "dispense", "turn": "turn", "clip_on": "clip_on", "cut": "cut"}
 
 
 def analyze(sentence: str, scene: Scene) -> Analysis:
@@ -76,10 +79,10 @@ def _together(read: list[tuple[str, JobClause | None]], scene: Scene) -> Analysi
             tasks.append(other.task)
             grounder.notes += other.notes
             continue
-        key = {"dispense": "volume", "turn": "angle"}.get(job.action)
-        values = {key: round(job.amount, 4)} if key else {}
         names = grounder.resolve(job.phrase)
-        requests += [Request(action=_ACTIONS[job.action], object=name, values=values) for name in names]
+        requests += [
+            Request(action=_ACTIONS[job.action], object=name, values=_values(job, name, scene)) for name in names
+        ]
         tasks.append(_TASKS[job.action])
         grounder.notes += [job.note] if job.note else []
     mine = [request for request in requests if request.action in _TASKS]
@@ -91,6 +94,15 @@ def _together(read: list[tuple[str, JobClause | None]], scene: Scene) -> Analysi
         to_compute=tuple(dict.fromkeys(_COMPUTED[r.action].format(object=r.object) for r in mine)),
         notes=(*dict.fromkeys((*grounder.notes, *scene.notes)),),
     )
+
+
+def _values(job: JobClause, name: str, scene: Scene) -> dict[str, float]:
+    if job.action == "cut":
+        whole = scene.objects[name].length
+        left = job.amount if job.amount > 0 else whole + job.amount if job.amount else whole / 2
+        return {"length": round(left, 4)}
+    key = {"dispense": "volume", "turn": "angle"}.get(job.action)
+    return {key: round(job.amount, 4)} if key else {}
 
 
 def _fact(name: str, scene: Scene) -> ObjectFacts:

@@ -13,11 +13,13 @@ from toolwright.llm_planner.offline.grammar import NotUnderstood, Phrase
 CAN_DO = {
     "syringe": "I can dispense a volume into a container, move the tips, and go home.",
     "pliers": "I can turn a nut by an angle, pick things up, move the tips, and go home.",
+    "scissors": "I can cut a strip in half or to a length, move the tips, and go home.",
     "clothespin": "I can clip the clothespin on a line, move the tips, and go home.",
 }
 _VERBS = {
     "syringe": "dispense inject squirt drip drop put add fill pipette dose give pour empty push release".split(),
     "pliers": "turn rotate screw unscrew tighten loosen twist undo fasten".split(),
+    "scissors": "cut snip trim shorten halve shear slice divide".split(),
     "clothespin": "clip hang fasten attach put pin clamp peg fix place snap set leave".split(),
 }
 _GRIPS = frozenset({"pliers"})  # which of them pick things up, too
@@ -42,6 +44,7 @@ _PARTS = {
     **dict.fromkeys(("two", "twice"), 2.0),
     "three": 3.0,
 }
+_LENGTH = re.compile(rf"{_NUMBER}\s*(mm|millimet(?:er|re)s?|cm|centimet(?:er|re)s?)\b")
 _BACK = re.compile(r"\b(?:counter|anti)[- ]?clockwise\b|\bto the left\b|\bleft\b|\bccw\b")
 _ALONG = re.compile(r"\bclockwise\b|\bto the right\b|\bright\b|\bcw\b")
 _LOOSEN = frozenset({"unscrew", "loosen", "undo"})
@@ -52,9 +55,9 @@ _TIGHTEN = frozenset({"tighten", "screw", "fasten"})
 class JobClause:
     """One request for a job, as worded."""
 
-    action: str  # dispense, turn or clip_on
+    action: str  # dispense, turn, clip_on or cut
     phrase: Phrase  # names the object that is worked on
-    amount: float = 0.0  # ml or rad
+    amount: float = 0.0  # ml, rad or m; of a cut negative where so much is cut off, 0 for half
     note: str = ""
 
 
@@ -86,6 +89,8 @@ def read(clause: str, family: str) -> JobClause | None:
             return _dose(clause, corrected)
         case "pliers":
             return _turn(rest, corrected)
+        case "scissors":
+            return _cut(rest, corrected)
         case _:
             return _clip(rest, corrected)
 
@@ -147,6 +152,20 @@ def _angle(text: str) -> tuple[float | None, str]:
         share = float(number) if number else _PARTS[part or times or half]
         return share * 2 * np.pi, found[0]
     return None, ""
+
+
+def _cut(rest: str, verb: str) -> JobClause | None:
+    if not verb:
+        return None
+    found = _LENGTH.search(rest)
+    if found is None:
+        if verb != "halve" and not re.search(r"\b(?:half|halves|two|middle)\b", rest):
+            raise NotUnderstood("I do not know where to cut.", "Say for instance: cut the strip in half, or to 40 mm.")
+        return JobClause("cut", _phrase(re.sub(r"\b(?:in|into|at|through) .*$", "", rest)))
+    length = float(found[1]) * {"m": 1e-3, "c": 1e-2}.get(found[2][0], 1.0)
+    off = re.search(r"\b(?:off|from|by)\b", rest) is not None
+    name = re.sub(r"\b(?:to|at|off|from|by|long|of|after|the end|down)\b", " ", rest.replace(found[0], " "))
+    return JobClause("cut", _phrase(name), -length if off else length)
 
 
 def _clip(rest: str, verb: str) -> JobClause | None:

@@ -9,7 +9,12 @@ from toolwright.llm_planner.roles import Request, Step
 from toolwright.perception.scene import Scene
 from toolwright.policies.tool import job_geometry
 
-ACTIONS = {"dispense": "syringe", "turn": "pliers", "clip_on": "clothespin"}  # and the tool that each needs
+ACTIONS = {
+    "dispense": "syringe",
+    "turn": "pliers",
+    "clip_on": "clothespin",
+    "cut": "scissors",
+}  # and the tool that each needs
 
 
 def problem(request: Request, scene: Scene) -> str:
@@ -23,6 +28,8 @@ def problem(request: Request, scene: Scene) -> str:
             found = job_checks.no_dose(scene, request.object, request.values["volume"])
         case "turn":
             found = job_checks.no_turn(scene, request.object)
+        case "cut":
+            found = job_checks.no_cut(scene, request.object, request.values["length"])
         case _:
             found = job_checks.no_clip(scene, request.object)
     return f"{found[0].upper()}{found[1:]}." if found else ""
@@ -33,8 +40,8 @@ def step(request: Request) -> Step:
     match request.action:
         case "dispense":
             return Step(skill="dispense", arguments={"container": request.object, **request.values})
-        case "turn":
-            return Step(skill="turn", arguments={"name": request.object, **request.values})
+        case "turn" | "cut":
+            return Step(skill=request.action, arguments={"name": request.object, **request.values})
         case _:
             return Step(skill="clip_on", arguments={"line": request.object})
 

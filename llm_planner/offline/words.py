@@ -42,6 +42,7 @@ KINDS: dict[str, frozenset[str]] = {
     "box": frozenset("box cube block brick die dice cuboid".split()),
     "cylinder": frozenset("cylinder rod pin stick disc disk coin tube peg dowel roll".split()),
     "bolt": frozenset("bolt nut screw".split()),
+    "strip": frozenset("strip ribbon band tape paper".split()),
     "line": frozenset("line rope string cord wire clothesline washline".split()),
     "capsule": frozenset("capsule pill tablet lozenge".split()),
 }

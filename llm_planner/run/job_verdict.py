@@ -11,9 +11,9 @@ from toolwright.llm_planner.roles import NumberedStep
 from toolwright.perception.scene import Scene, SceneObject
 from toolwright.policies.tool import job_geometry
 
-JobKind = Literal["filled", "turned", "clipped"]
-SKILLS: Mapping[str, JobKind] = {"dispense": "filled", "turn": "turned", "clip_on": "clipped"}
-_OBJECT = {"dispense": "container", "turn": "name", "clip_on": "line"}
+JobKind = Literal["filled", "turned", "clipped", "cut"]
+SKILLS: Mapping[str, JobKind] = {"dispense": "filled", "turn": "turned", "clip_on": "clipped", "cut": "cut"}
+_OBJECT = {"dispense": "container", "turn": "name", "clip_on": "line", "cut": "name"}
 
 
 def target(step: NumberedStep) -> str:
@@ -27,6 +27,8 @@ def end(step: NumberedStep, start: float) -> tuple[float, ...]:
     Args:
         start: ml in the container, or rad of the nut's turn, before the step.
     """
+    if step.skill == "cut":
+        return (float(step.arguments["length"]),)
     change = float(step.arguments.get("volume", step.arguments.get("angle", 0.0)))
     return (start + change, change)
 
@@ -54,6 +56,10 @@ def judge(kind: JobKind, item: SceneObject, values: tuple[float, ...], scene: Sc
     if kind == "turned":
         off = abs(item.turn - values[0])
         return off <= job_geometry.TURNED, f"{item.name} is turned by {np.rad2deg(item.turn):.0f} degrees"
+    if kind == "cut":
+        strip = job_geometry.strip_of(item)
+        off = abs(item.length - values[0])
+        return strip is not None and off <= strip[2] / 2 + 1e-6, f"{item.length * 1e3:.0f} mm of {item.name} are left"
     if scene.tool is None:
         return False, "the clothespin is no longer seen"
     on = job_geometry.off_line(scene.tool, item) <= job_geometry.ON_AXIS

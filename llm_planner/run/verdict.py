@@ -42,7 +42,7 @@ class Goal(BaseModel):
     kind: Literal["held", "inside", "at", "opening", "tips", "raised", "pressed", "out"] | JobKind
     object: str = ""
     container: str = ""
-    values: tuple[float, ...] = ()  # m; of jobs ml or rad, see `job_verdict.end`
+    values: tuple[float, ...] = ()  # m; of jobs also ml or rad, see `job_verdict.end`
 
 
 class GoalCheck(BaseModel):
@@ -121,7 +121,7 @@ def _judge(goal: Goal, scene: Scene) -> GoalCheck:
         success, reason = _tool(goal, scene)
     elif goal.object not in scene.objects:
         success, reason = False, f"{goal.object} is no longer seen"
-    elif goal.kind in ("filled", "turned", "clipped"):
+    elif goal.kind in ("filled", "turned", "clipped", "cut"):
         success, reason = job_verdict.judge(goal.kind, scene.objects[goal.object], goal.values, scene)
     else:
         success, reason = _object(goal, scene)

@@ -1,4 +1,4 @@
-"""The skills of tools that have a job of their own: a syringe, pliers, a clothespin. Lengths in m, angles in rad."""
+"""The skills of tools with a job of their own: syringe, pliers, clothespin, scissors. Lengths in m, angles in rad."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from toolwright.llm_planner.skills.tool_skills import SKILLS, Name
 from toolwright.policies.outcome import Outcome
 
 Volume = Annotated[float, Quantity("ml", 0.01, 20.0)]
+Length = Annotated[float, Quantity("m", 0.005, 0.5)]
 Turn = Annotated[float, Quantity("rad", -12.6, 12.6)]
 
 
@@ -24,6 +25,10 @@ class PliersActions(Actions, Protocol):
 
 class ClothespinActions(Actions, Protocol):
     def clip_on(self, line: str) -> Outcome: ...
+
+
+class ScissorsActions(Actions, Protocol):
+    def cut(self, name: str, length: float) -> Outcome: ...
 
 
 def dispense(actions: SyringeActions, container: Name, volume: Volume) -> Outcome:
@@ -65,6 +70,19 @@ def clip_on(actions: ClothespinActions, line: Name) -> Outcome:
     return actions.clip_on(line)
 
 
+def cut(actions: ScissorsActions, name: Name, length: Length) -> Outcome:
+    """Cut a strip with the held scissors.
+
+    Brings the open blades over the strip and shuts them; what is beyond the cut falls. Fails if the length that is
+    measured afterwards is off by more than half a piece of the strip.
+
+    Args:
+        name: the strip.
+        length: how much of it shall stay at its stand [m].
+    """
+    return actions.cut(name, length)
+
+
 def _with(*functions: Callable[..., Outcome]) -> Registry:
     """A job's skills, and those that fit every held tool."""
     registry = Registry()
@@ -76,6 +94,7 @@ def _with(*functions: Callable[..., Outcome]) -> Registry:
 JOB_SKILLS: dict[str, Registry] = {
     "clothespin": _with(clip_on),
     "pliers": _with(turn, *(SKILLS[name].function for name in ("pick", "drop_in", "place_at"))),
+    "scissors": _with(cut),
     "syringe": _with(dispense),
 }
 

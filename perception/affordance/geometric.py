@@ -77,7 +77,7 @@ def fit_tool(points: F64, known: KnownTool, start: F64, steps: int = 9, rounds: 
                 T = result.transformation
             # Points without a partner count as if they were just out of reach.
             now = result.fitness * result.inlier_rmse**2 + (1 - result.fitness) * _NEAR**2
-            if now < cost:
+            if result.fitness > 0 and now < cost:  # without a single partner it has run away
                 cost, found, T_tool_palm, fitness = now, angle, np.asarray(T), float(result.fitness)
         step = (high - low) / (steps - 1)
         low, high = max(known.reach[0], found - step), min(known.reach[1], found + step)

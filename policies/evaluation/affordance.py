@@ -16,6 +16,7 @@ import numpy as np
 
 from toolwright.hardware.robot import F64
 from toolwright.perception.affordance import clouds
+from toolwright.perception.affordance.clouds import CloudError
 from toolwright.perception.affordance.directions import TILTS, closing
 from toolwright.perception.affordance.encoder import RIGHT, Affordance
 from toolwright.perception.affordance.hand import HandModel
@@ -46,8 +47,8 @@ class Judged:
     seconds: F64  # of one core
 
     def right(self) -> np.ndarray:
-        """(N,) bool: within `RIGHT`."""
-        return np.abs(self.error) <= RIGHT
+        """(N,) bool: within `RIGHT`. No estimate is not right."""
+        return np.abs(np.nan_to_num(self.error, nan=np.inf)) <= RIGHT
 
 
 def evaluate(
@@ -141,14 +142,7 @@ def judge_tools(
             done += 1
             state = view.state
             truth, tip = state.opening, state.tip
-            begun = time.process_time()
-            guess = encoder.tool(cloud, joints)
-            spent = time.process_time() - begun
-            off = _angle(guess.tip_rot, tip[:3, :3])
-            away = float(np.linalg.norm(guess.tip_pos - tip[:3, 3]))
-            rows[ENCODER].append(
-                (name, truth, guess.opening - truth, away, off, guess.opening_error, guess.confidence, spent)
-            )
+            rows[ENCODER].append((name, truth, *tool_errors(encoder, cloud, joints, truth, tip)))
             known = known_tool(family(name), state.params, state.model)
             begun = time.process_time()
             fitted = fit_tool(found.free.astype(np.float64), known, state.taken)
@@ -159,6 +153,19 @@ def judge_tools(
                 report(f"{name}: {done}/{episodes}")
     stage.close()
     return _judged(rows, ENCODER), _judged(rows, GEOMETRY)
+
+
+def tool_errors(encoder: Affordance, cloud: F64, joints: F64, truth: float, tip: F64) -> tuple[float, ...]:
+    """What `Judged` holds of one estimate, after kind and truth; not finite where the encoder refused the cloud."""
+    begun = time.process_time()
+    try:
+        guess = encoder.tool(cloud, joints)
+    except CloudError:
+        return *(np.nan,) * 4, 0.0, time.process_time() - begun
+    spent = time.process_time() - begun
+    away = float(np.linalg.norm(guess.tip_pos - tip[:3, 3]))
+    off = _angle(guess.tip_rot, tip)
+    return guess.opening - truth, away, off, guess.opening_error, guess.confidence, spent
 
 
 def judge_objects(
@@ -218,14 +225,15 @@ def _angle(a: F64, b: F64) -> float:
 
 def _group(name: str, judged: Judged, chosen: np.ndarray | None, is_object: bool) -> Group:
     chosen = np.ones(len(judged.kind), bool) if chosen is None else chosen
-    off = np.abs(judged.error[chosen])
+    off, place = np.abs(judged.error[chosen]), judged.place[chosen]
     measured = {
-        "mean_error": float(off.mean()),
-        "median_error": float(np.median(off)),
-        "p95_error": float(np.percentile(off, 95)),
-        "place_error": float(judged.place[chosen].mean()),
-        "place_error_p95": float(np.percentile(judged.place[chosen], 95)),
-        ("excess" if is_object else "turn_error"): float(judged.turn[chosen].mean()),
+        "mean_error": float(np.nanmean(off)),
+        "median_error": float(np.nanmedian(off)),
+        "p95_error": float(np.nanpercentile(off, 95)),
+        "place_error": float(np.nanmean(place)),
+        "place_error_p95": float(np.nanpercentile(place, 95)),
+        "refused": float(np.isnan(off).mean()),
+        ("excess" if is_object else "turn_error"): float(np.nanmean(judged.turn[chosen])),
         "milliseconds": float(1000 * np.median(judged.seconds[chosen])),
     }
     return Group(f"{name}, {judged.method}", int(chosen.sum()), int(judged.right()[chosen].sum()), measured)

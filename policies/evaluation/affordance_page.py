@@ -126,10 +126,11 @@ def _calibration(tools: Any, objects: Any) -> Any:
     left, right = figure.subplots(1, 2)
     for judged, name, color in ((tools, "opening", _COLORS[0]), (objects, "width", "#5b8c3a")):
         off = np.abs(judged.error)
-        groups = np.array_split(np.argsort(judged.expected), 8)
+        said = np.flatnonzero(np.isfinite(judged.error))
+        groups = np.array_split(said[np.argsort(judged.expected[said])], 8)
         expected = [1000 * judged.expected[g].mean() for g in groups if len(g)]
         left.plot(expected, [1000 * off[g].mean() for g in groups if len(g)], "o-", color=color, label=name, ms=4)
-        groups = np.array_split(np.argsort(judged.confidence), 8)
+        groups = np.array_split(said[np.argsort(judged.confidence[said])], 8)
         confident = [judged.confidence[g].mean() for g in groups if len(g)]
         right.plot(confident, [(off[g] <= RIGHT).mean() for g in groups if len(g)], "o-", color=color, label=name, ms=4)
     limit = max(left.get_xlim()[1], left.get_ylim()[1])

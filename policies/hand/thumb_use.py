@@ -10,7 +10,7 @@ from toolwright.hardware.robot import F64
 from toolwright.policies.hand import hand_room, hand_shapes
 from toolwright.policies.hand.hand_loop import pose_of
 from toolwright.policies.hand.hand_shapes import upright
-from toolwright.policies.hand.hand_use import CARRY, PLACED, SLOW, HandUse, Result, extent
+from toolwright.policies.hand.hand_use import CARRY, FREE, PLACED, SLOW, HandUse, Result, extent
 from toolwright.policies.outcome import Outcome
 from toolwright.policies.tool import approach
 from toolwright.policies.tool.tool_loop import Trouble
@@ -18,6 +18,7 @@ from toolwright.policies.tool.tool_loop import Trouble
 STROKES = 16  # of the thumb, to drag something
 DRAGGED = 0.01  # m left that end a drag
 PRESS_DEPTH = 0.012  # m that the thumb is sent below a surface: it yields, and presses
+POINTING = 0.2  # rad that the commanded joints may be off the pointing hand
 ROOM = 0.09  # m between the thumb and what stands on a mat
 FINGER_RADIUS = 0.0115  # m, of the thumb's tip
 
@@ -165,7 +166,21 @@ class ThumbUse(HandUse):
 
     def _point(self) -> None:
         self.rise()
+        self._lift_finger()
         self.loop.shape(hand_shapes.POINT)
+
+    def rise(self) -> None:
+        """Straight up; the stretched thumb, which hangs lowest, has to be over everything too before it moves."""
+        if np.abs(self.loop.q_hand - hand_shapes.POINT).max() < POINTING:
+            self._lift_finger()
+        super().rise()
+
+    def _lift_finger(self) -> None:
+        frame = hand_shapes.point_frame()
+        at = self.loop.commanded(frame)
+        if at[2, 3] < self.clear_height((self.held,)):
+            at[2, 3] = self.clear_height((self.held,))
+            self.loop.move(frame, at, FREE, precision=0.01)
 
     def _finger_yaw(self, along: F64) -> float:
         """Direction of the (curled) fingers for a push along (2,): the hand trails behind the thumb."""

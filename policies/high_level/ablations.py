@@ -27,10 +27,10 @@ def base() -> PickTrainConfig:
     return PickTrainConfig(
         sac=SACConfig(layers=(128, 128), batch=128, offline=400, cloned=3000),
         demonstrations=96,
-        steps=3_200,
+        steps=1_920,
         envs=32,
         threads=1,
-        evaluate_every=1_600,
+        evaluate_every=960,
         evaluation_worlds=24,
         checkpoint_every=30.0,
     )
@@ -84,7 +84,8 @@ def draw(folder: Path = FOLDER) -> list[dict[str, Any]]:
         for seed in SEEDS:
             place = folder / f"{name.replace(' ', '_').replace(chr(39), '')}_{seed}"
             if (state := _state(place, replace(config, seed=seed))) is not None:
-                rows += [dict(zip(HEAD, (name, seed, *point), strict=True)) for point in state["curve"]]
+                points = [(p.steps, p.success, p.dropped, p.exploring) for p in state["curve"]]
+                rows += [dict(zip(HEAD, (name, seed, *point), strict=True)) for point in points]
     temporary = folder / ".curves.csv.tmp"
     with temporary.open("w", newline="") as file:
         writer = csv.DictWriter(file, HEAD)

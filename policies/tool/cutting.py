@@ -14,7 +14,7 @@ from toolwright.policies.tool.tool_use import CARRY, DESCEND, ToolUse
 
 DEPTH = 0.022  # m from the tips to the strip's middle: where the blades meet it
 HOVER = 0.03  # m over the strip
-SPARE = 0.001  # m of the opening that is left: blades that meet have cut
+PRESS_SECONDS = 1.2  # that the blades press on after they should have met
 _BITES = 3
 _REST = 0.8  # s in which what was cut off falls
 
@@ -53,9 +53,8 @@ class ScissorsUse(ToolUse):
         loop.move_tips(lambda: held_at(over), CARRY, precision=0.002)
         loop.move_tips(lambda: held_at(low), DESCEND, precision=0.002)
         for _ in range(_BITES):
-            shut = loop.tool.opening_min + SPARE
-            loop.set_opening(shut)
-            loop.move_tips(lambda: held_at(low), DESCEND, at_least=abs(loop.goal - shut) / CLOSE_RATE + 1.0)
+            loop.set_opening(0.0)
+            loop.move_tips(lambda: held_at(low), DESCEND, at_least=loop.goal / CLOSE_RATE + PRESS_SECONDS)
             loop.set_opening(loop.tool.opening_max)
             loop.wait(1.0)
             if loop.object(name).length < length + piece:

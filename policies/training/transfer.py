@@ -58,14 +58,15 @@ def main(
     folder = ROOT / "transfer" / family(tool).name
     config = held_tools()
     task = replace(config.task, without=tool)
-    _run("others", replace(config, task=task, steps=shared_steps, **common), folder / "shared", show)
+    _run("others", replace(config, **({"task": task, "steps": shared_steps} | common)), folder / "shared", show)
+    task_one = HeldToolConfig(tool=tool, shape=True)
     one = replace(
-        held_tool(), task=HeldToolConfig(tool=tool, shape=True), steps=steps, evaluate_every=steps // 20, video=False
+        held_tool(), task=task_one, steps=steps, evaluate_every=steps // 10, evaluation_worlds=256, video=False
     )
     curves: dict[str, list[list[Point]]] = {}
     for title, start in STARTS.items():
         start = str(folder / start) if start else ""
-        configs = [replace(one, seed=seed, start=start, **common) for seed in range(1, seeds + 1)]
+        configs = [replace(one, **({"seed": seed, "start": start} | common)) for seed in range(1, seeds + 1)]
         curves[title] = [_run(title, c, folder / f"{title.replace(' ', '_')}_{c.seed}", show) for c in configs]
     _write(curves, folder / "curves.csv")
     reached = steps_to_gain(curves)

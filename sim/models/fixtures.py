@@ -21,6 +21,8 @@ _ARMATURE = 1e-5  # kg m^2
 # A rope gives a little; between harder surfaces light jaws bounce until they have left it.
 _ROPE = ((0.02, 1.0), (0.99, 0.995, 0.001, 0.5, 2.0))
 _LINE_FRICTION = 1.0
+# Pieces as light as these need a stiff hold to stand out from their stand.
+_HELD = ((0.01, 1.0), (0.9995, 0.9999, 0.001, 0.5, 2.0))
 _GREY = np.array([0.3, 0.31, 0.33, 1.0])
 _STEEL = np.array([0.72, 0.74, 0.78, 1.0])
 
@@ -85,6 +87,8 @@ def add_strip(spec: mujoco.MjSpec, body: mujoco.MjsBody, parts: tuple[Part, ...]
         objects.add_box(loose, part.size * np.array([0.98, 1, 1]), _PIECE_MASS, 0.6, rgba)
         weld = spec.add_equality(name=f"{body.name}_joint{i}", type=mujoco.mjtEq.mjEQ_WELD, name1=before, name2=name)
         weld.objtype = mujoco.mjtObj.mjOBJ_BODY
+        weld.solref, weld.solimp = _HELD
+        weld.data = np.array([*[0.0] * 10, 1.0, 0.0])  # held where they are
         spec.add_exclude(bodyname1=before, bodyname2=name)
         before = name
 

@@ -20,7 +20,7 @@ from mujoco.batch import Batch
 from toolwright.hardware import rotations
 from toolwright.hardware.reorient import ACTIONS, CENTER, UP, ReorientInterface
 from toolwright.hardware.robot import F64
-from toolwright.sim import grasp, object_starts, randomize
+from toolwright.sim import grasp, object_starts, orientations, randomize
 from toolwright.sim.models import in_hand
 from toolwright.sim.models.physics import CONTROL_PERIOD, TIMESTEP
 from toolwright.sim.object_shapes import Shape, load, scaled
@@ -31,8 +31,8 @@ from toolwright.sim.randomize_reorient import LEVELS, SIZES
 class ReorientWeights:
     """Weights of the reward terms.
 
-    What turns the object within half a second counts most: a goal that is settled once in a while says little about which
-    motion was good, and where a drop costs more than that, a hand learns to rest.
+    What turns the object within half a second counts most: a goal that is settled once in a while says little about
+    which motion was good, and where a drop costs more than that, a hand learns to rest.
     """
 
     turn: float = 1.0
@@ -172,7 +172,7 @@ class ReorientTask:
         reach = min(float(self.reach[0]), np.pi)
         low = 1.25 * c.tolerance
         if reach >= min(c.far, np.pi) > 3.14:
-            turn = _turns(rng, np.full(n, low))
+            turn = orientations.turns(rng, np.full(n, low))
         else:
             turn = rng.uniform(low, max(reach, 1.1 * low), n)
         rotvec = randomize.directions(rng, n) * turn[:, None]
@@ -239,7 +239,7 @@ class ReorientTask:
         self._push[:, self.scene.body, :3] = self._push_force * (self._push_left > 0)[:, None]
         if self.cone[0] > 0:
             share = np.clip(self.time * CONTROL_PERIOD / self.config.swing, 0, 1)[:, None]
-            between = _between(np.broadcast_to(UP, (self.n, 3)), self._gravity_end, share)
+            between = orientations.between(np.broadcast_to(UP, (self.n, 3)), self._gravity_end, share)
             self.gravity[:] = between
             self._field["opt.gravity"][:] = 9.81 * between
 
@@ -308,11 +308,11 @@ class ReorientTask:
                 self.interface.observe(self._measured_q),  # 48
                 0.5 * self.qvel[:, :16],  # 16
                 40 * (pos - CENTER),  # 3
-                _axes(quat),  # 6
+                orientations.axes(quat),  # 6
                 10 * self.qvel[:, 16:19],  # 3
                 0.4 * spin,  # 3
                 turn,  # 3
-                _axes(self.goal),  # 6
+                orientations.axes(self.goal),  # 6
                 self.gravity,  # 3
                 20 * tips,  # 12
                 50 * (self._extent[self.variant] - 0.06),  # 3
@@ -409,26 +409,3 @@ def _chosen(config: ReorientConfig) -> list[Shape]:
         known = ", ".join(sorted({shape.family for shape in load()}))
         raise ValueError(f"no shape '{config.shapes}' in the part {config.part}; families: {known}")
     return chosen
-
-
-def _turns(rng: np.random.Generator, low: F64) -> F64:
-    """Angles [rad] of rotations uniform over SO(3), those under `low` drawn again. Density (1 - cos a) / pi."""
-    table = np.linspace(0, np.pi, 2001)
-    distribution = (table - np.sin(table)) / np.pi
-    return np.interp(rng.uniform(np.interp(low, table, distribution), 1), distribution, table)
-
-
-def _between(a: F64, b: F64, share: F64) -> F64:
-    """Unit vectors (N, 3) a share (N, 1) of the way from a to b on the great circle."""
-    dot = np.clip((a * b).sum(axis=1, keepdims=True), -1, 1)
-    side = b - dot * a
-    norm = np.linalg.norm(side, axis=1, keepdims=True)
-    angle = share * np.arccos(dot)
-    return np.where(norm < 1e-9, a, np.cos(angle) * a + np.sin(angle) * side / np.maximum(norm, 1e-9))
-
-
-def _axes(quat: F64) -> F64:
-    """(N, 6): the first two axes of a frame, which unlike a quaternion have no two signs."""
-    x = rotations.rotate(quat, np.broadcast_to([1.0, 0, 0], (len(quat), 3)))
-    y = rotations.rotate(quat, np.broadcast_to([0.0, 1, 0], (len(quat), 3)))
-    return np.concatenate([x, y], axis=1)

@@ -69,6 +69,20 @@ def test_clips(sentence: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("sentence", "length"),
+    [
+        ("cut the strip in half", 0.048),
+        ("cut 3 cm off the ribbon", 0.066),
+        ("trim the strip to 32 mm", 0.032),
+        ("cut the strip at 64 mm", 0.064),
+        ("shorten the strip by 16 mm", 0.08),
+    ],
+)
+def test_cuts(sentence: str, length: float) -> None:
+    assert _code(sentence, _scene("strip")) == f'cut("strip", length={length})'
+
+
+@pytest.mark.parametrize(
     ("scene", "sentence", "why"),
     [
         ("dose", "dispense 9 ml into the cup", "can give"),
@@ -81,6 +95,8 @@ def test_clips(sentence: str) -> None:
         ("nut", "turn the nut", "how far"),
         ("nut", "turn the ball by 90 degrees", "no nut"),
         ("line", "clip it on the table", "no 'table'"),
+        ("strip", "cut the strip", "where to cut"),
+        ("strip", "cut the strip to 200 mm", "cannot stay"),
         ("line", "paint the line", "No skill can 'paint'"),
     ],
 )
@@ -125,6 +141,7 @@ def test_each_tool_has_the_skills_of_its_job() -> None:
         ("dose", 'dispense("cup", 0.4)\ndispense("cup", 0.2)\n'),
         ("nut", 'turn("nut", 1.0)\n'),
         ("line", 'clip_on("line")\n'),
+        ("strip", 'cut("strip", 0.048)\n'),
     ],
 )
 def test_the_dry_run_knows_what_a_job_leaves_behind(name: str, code: str) -> None:
@@ -141,6 +158,7 @@ def _goals(code: str, scene: Scene) -> tuple[verdict.Goal, ...]:
     steps = {
         "dispense": [NumberedStep(skill="dispense", arguments={"container": "cup", "volume": v}) for v in (0.4, 0.2)],
         "turn": [NumberedStep(skill="turn", arguments={"name": "nut", "angle": 1.0})],
+        "cut": [NumberedStep(skill="cut", arguments={"name": "strip", "length": 0.048})],
         "clip_on": [NumberedStep(skill="clip_on", arguments={"line": "line"})],
     }
     return verdict.goals(steps[code[: code.index("(")]], scene)

@@ -91,8 +91,6 @@ def test_distance_is_that_of_mujoco_s_solids(hand):
     data.qpos[:] = rng.uniform(model.jnt_range[:, 0], model.jnt_range[:, 1])
     mujoco.mj_forward(model, data)
     points = rng.uniform([-0.1, -0.1, -0.15], [0.15, 0.1, 0.03], (150, 3))
-    wrist = rng.uniform([-0.1, -0.3, -0.2], [0.0, -0.15, 0.2], (0, 3))
-    assert not len(wrist)
     expected = []
     for point in points:
         gaps = []
@@ -287,6 +285,6 @@ def test_damaged_weights_are_named(tmp_path, kind):
 def test_the_cards_say_what_the_encoder_is(affordance):
     for name in ("tool", "object"):
         card = json.loads((FOLDER / f"{name}.json").read_text())
-        assert card["steps"] > 0 and card["samples"] > 0 and card["kept_aside"]
+        assert card["steps"] > 0 and card["samples"] > 0 and card["evaluation"]["N"] >= 100
     assert affordance.families[-1] == NONE and "tweezers" in affordance.families
-    assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 3e6
+    assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 3e6  # bytes

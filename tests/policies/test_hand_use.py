@@ -63,7 +63,7 @@ def test_the_bar_of_a_scene_is_as_long_as_its_file_says() -> None:
     bar = bar_of(truth(world).objects["hook"])
     assert bar is not None
     assert bar.length == pytest.approx(world.spec.objects["hook"].length)  # type: ignore[union-attr]
-    assert bar.heads == {1: pytest.approx(0.07)}
+    assert bar.heads == {1: pytest.approx(world.spec.objects["hook"].head)}  # type: ignore[union-attr]
 
 
 def _touching(world: SimulatedWorld, name: str) -> list[int]:

@@ -154,6 +154,34 @@ def test_missing_and_damaged_weights_say_what_to_do(tmp_path: Path) -> None:
         actors.load(tmp_path)
 
 
+def test_curves_of_ablations_are_written_with_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from toolwright.policies.high_level import ablations
+    from toolwright.policies.training.curve import Point
+
+    def state(place: Path, config: PickTrainConfig) -> dict[str, object] | None:
+        if "flat" in place.name or config.seed == 3:
+            return None
+        return {"curve": [Point(0, 0.1, 0.0, 0.0), Point(960, 0.1 * config.seed, 0.25, 0.5)]}
+
+    monkeypatch.setattr(ablations, "_state", state)
+    rows = ablations.draw(tmp_path)
+    assert len(rows) == 3 * 2 * 2 and {row["variant"] for row in rows} == set(ablations.variants()) - {"flat"}
+    lines = (tmp_path / "curves.csv").read_text().splitlines()
+    assert lines[0] == ",".join(ablations.HEAD) and lines[4] == "whole,2,960,0.2,0.25,0.5"
+    assert (tmp_path / "curves.png").stat().st_size > 5000
+
+
+def test_ablations_differ_from_the_whole_in_one_thing() -> None:
+    from dataclasses import asdict
+
+    from toolwright.policies.high_level import ablations
+
+    whole, *others = (asdict(config) for config in ablations.variants().values())
+    for other in others:
+        changed = [key for key in whole if other[key] != whole[key]]
+        assert len(changed) == 1, changed
+
+
 # -- evaluation -------------------------------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ import pytest
 from toolwright.policies.evaluation.scene_goals import draw, missed, truth
 from toolwright.policies.tool import job_geometry
 from toolwright.policies.tool.clipping import ClothespinUse
+from toolwright.policies.tool.cutting import ScissorsUse
 from toolwright.policies.tool.dispensing import SyringeUse
 from toolwright.policies.tool.turning import PliersUse
 from toolwright.policies.world import SimulatedWorld
@@ -62,6 +63,18 @@ def test_a_clothespin_stays_on_the_line_without_the_hand() -> None:
     home = world.actions.home()
     assert home.success, home.reason
     assert not missed(world, before)  # and it is still there
+
+
+def test_a_strip_is_cut_where_it_was_asked_for() -> None:
+    world = _world("strip")
+    assert isinstance(world.actions, ScissorsUse)
+    before = truth(world)
+    beyond = world.actions.cut("strip", 0.2)
+    assert not beyond.success and beyond.reason.startswith("no such cut")
+    outcome = world.actions.cut("strip", 0.048)
+    assert outcome.success, outcome.reason
+    assert not missed(world, before)
+    assert list(world.data.eq_active).count(0) >= 1 and world.data.body("strip_piece5").xpos[2] < 0.05
 
 
 def test_goals_of_jobs_are_missed_where_nothing_was_done() -> None:

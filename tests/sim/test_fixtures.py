@@ -10,6 +10,7 @@ from toolwright.policies.tool import job_geometry
 from toolwright.sim import liquid
 from toolwright.sim.perception import SimPerception
 from toolwright.sim.scene import SceneError, SceneSpec, build, load_scene
+from toolwright.sim.severing import severing
 
 
 def _world(objects: dict[str, dict[str, object]]) -> tuple[mujoco.MjModel, mujoco.MjData, SceneSpec]:
@@ -93,6 +94,24 @@ def test_no_liquid_without_a_syringe() -> None:
     model = build(spec).compile()
     assert model.nuserdata == 0
     assert liquid.flow(model, mujoco.MjData(model), spec) is None
+
+
+def test_a_strip_holds_until_a_joint_is_parted() -> None:
+    spec = load_scene("strip")
+    model = build(spec).compile()
+    data = mujoco.MjData(model)
+    data.joint("scissors_free").qpos[:3] = [0.0, 0.6, 0.5]  # out of the way
+    step = severing(model, data, spec)
+    assert step is not None
+    for _ in range(200):
+        mujoco.mj_step(model, data)
+        step()
+    seen = SimPerception(model, data, spec, None).look().objects["strip"]
+    assert data.eq_active.all() and seen.length == pytest.approx(0.096)
+    assert float(data.body("strip_piece5").xpos[2]) == pytest.approx(0.13, abs=0.003)
+    data.eq_active[model.equality("strip_joint2").id] = 0
+    mujoco.mj_step(model, data, 100)
+    assert SimPerception(model, data, spec, None).look().objects["strip"].length == pytest.approx(0.032)
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ import pytest
 from toolwright.hardware import rotations
 from toolwright.hardware.joints import LEAP
 from toolwright.hardware.reorient import LEASH, STEP, UP, ReorientInterface
+from toolwright.sim import orientations
 from toolwright.sim.batch_env import BatchEnv
 from toolwright.sim.models.physics import SUBSTEPS
-from toolwright.sim.tasks import reorient
 from toolwright.sim.tasks.reorient import ReorientConfig, ReorientTask, ReorientWeights
 
 N = 6
@@ -75,7 +75,7 @@ def test_goals_lie_as_far_away_as_the_curriculum_says_and_never_within_tolerance
 
 def test_far_goals_are_distributed_as_uniform_rotations() -> None:
     rng = np.random.default_rng(0)
-    mine = reorient._turns(rng, np.zeros(20000))
+    mine = orientations.turns(rng, np.zeros(20000))
     quats = rng.normal(size=(20000, 4))
     theirs = np.linalg.norm(rotations.to_rotvec(quats / np.linalg.norm(quats, axis=1, keepdims=True)), axis=1)
     shares = (0.1, 0.3, 0.5, 0.7, 0.9)
