@@ -7,7 +7,7 @@ A new tool needs this once, before a policy can be trained with it.
 Examples:
   toolwright grasp tweezers
   toolwright grasp tweezers --seed 3 --json -
-  toolwright grasp pliers --refit            # after a change of springs or sizes
+  toolwright grasp pliers --refit
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def main(
     folder = ROOT / "transfer" / family(tool).name
     config = held_tools()
     task = replace(config.task, without=tool)
-    _run("others", replace(config, **({"task": task, "steps": shared_steps} | common)), folder / "shared", show)
+    _run("others", _with(config, common, task=task, steps=shared_steps), folder / "shared", show)
     task_one = HeldToolConfig(tool=tool, shape=True)
     one = replace(
         held_tool(), task=task_one, steps=steps, evaluate_every=steps // 10, evaluation_worlds=256, video=False
@@ -66,13 +66,17 @@ def main(
     curves: dict[str, list[list[Point]]] = {}
     for title, start in STARTS.items():
         start = str(folder / start) if start else ""
-        configs = [replace(one, **({"seed": seed, "start": start} | common)) for seed in range(1, seeds + 1)]
+        configs = [_with(one, common, seed=seed, start=start) for seed in range(1, seeds + 1)]
         curves[title] = [_run(title, c, folder / f"{title.replace(' ', '_')}_{c.seed}", show) for c in configs]
     _write(curves, folder / "curves.csv")
     reached = steps_to_gain(curves)
     _plot(curves, reached, tool, folder / "curves.png")
     ratio = reached["from nothing"] / max(reached["after the other tools"], one.envs * one.ppo.rollout)
     return TransferReport(tool, seeds, reached, ratio, str(folder))
+
+
+def _with(config: TrainConfig, common: dict[str, Any], **values: Any) -> TrainConfig:
+    return replace(config, **(values | common))
 
 
 def _run(title: str, config: TrainConfig, folder: Path, show: Callable[[str], None] | None) -> list[Point]:

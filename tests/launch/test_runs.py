@@ -90,8 +90,8 @@ def test_a_skill_that_fails_ends_the_run_with_1_and_its_reason(tmp_path):
         assert record["status"] == status and "reach" in record["reason"]
 
 
-def test_eval_pick_counts_and_lists_failures_with_their_causes(tmp_path):
-    done = toolwright("eval", "pick", "--episodes", "2", "--target", "0", "--json", "out.json", cwd=tmp_path)
+def test_eval_cup_counts_and_lists_failures_with_their_causes(tmp_path):
+    done = toolwright("eval", "cup", "--episodes", "2", "--target", "0", "--json", "out.json", cwd=tmp_path)
     record = json.loads((tmp_path / "out.json").read_text())
     assert done.returncode == 0, done.stdout + done.stderr
     assert record["n"] == 2 and len(record["failures"]) == 2 - record["successes"]

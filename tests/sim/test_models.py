@@ -208,11 +208,22 @@ def _adhesives(model: mujoco.MjModel) -> list[int]:
     return [i for i in range(model.nu) if int(model.actuator_trntype[i]) == int(mujoco.mjtTrn.mjTRN_BODY)]
 
 
-def test_no_model_has_a_weld_or_a_mocap_body_and_only_magnets_pull_on_magnets() -> None:
+def test_only_a_strip_is_held_together_by_joints_and_only_piece_to_piece() -> None:
+    strips = {name: model for name, model in _all_models().items() if model.neq}
+    assert set(strips) == {"scene strip"}
+    for model in strips.values():
+        joined = [
+            (model.body(a).name, model.body(b).name) for a, b in zip(model.eq_obj1id, model.eq_obj2id, strict=True)
+        ]
+        pieces = [joined[0][0], *(later for _, later in joined)]
+        assert joined == list(zip(pieces, pieces[1:], strict=False))
+        assert all(piece.startswith(f"{pieces[0]}_piece") for piece in pieces[1:])
+
+
+def test_no_model_has_a_mocap_body_and_only_magnets_pull_on_magnets() -> None:
     models = _all_models()
     assert len(models) >= 5
     for name, model in models.items():
-        assert model.neq == 0, name
         assert model.nmocap == 0, name
         assert not model.geom_adhesion.any(), name
         for i in _adhesives(model):
