@@ -108,12 +108,12 @@ def open_session(
     """
     from toolwright.sim.scene import load_scene, sample
 
-    rng = np.random.default_rng(seed)
-    drawn = sample(load_scene(scene), rng)
+    # The same worlds as in an evaluation, so that each of its failures can be seen again by its seed.
+    drawn = sample(load_scene(scene), np.random.default_rng(seed))
 
     from toolwright.policies.world import simulate
 
-    world = simulate(drawn, rng, controller)  # type: ignore[arg-type]
+    world = simulate(drawn, np.random.default_rng((seed, 1)), controller)  # type: ignore[arg-type]
     writer = _film(world.robot, video) if video else None
     gates: list[Robot] = []
     camera = None

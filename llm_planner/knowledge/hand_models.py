@@ -21,6 +21,8 @@ MARGIN = 0.015  # m kept from the workspace's sides
 COMFORT_X = 0.38  # m: nearer to the base the arm folds up, and the handle of a bar must not go
 EASY = np.array([0.50, 0.0])  # m: where the hand has most room
 FINGER = 0.0115  # m, radius of the thumb's tip
+GRIP = 0.035  # m, half the length of a bar's handle
+LAID = 0.03  # m between a bar that is put down and everything else
 DRAG_TO = 0.56  # m: x at which something that comes on a mat is easy to grasp
 
 
@@ -84,6 +86,39 @@ def pulled_to(scene: Scene, item: SceneObject, tool: SceneObject) -> F64 | None:
     return None
 
 
+def aside(scene: Scene, tool: SceneObject, item: SceneObject) -> F64 | None:
+    """Where (2,) [m] the handle of a bar that has drawn an object goes down, so that the hand then gets at the object.
+
+    Where it lies, or the nearest place where its handle and its bar keep away from everything. None where there is
+    none.
+    """
+    bar, lies, spot = bar_of(tool), grip_point(tool), pulled_to(scene, item, tool)
+    if bar is None or spot is None:
+        return lies
+    without = (item.name, tool.name)
+    standing, low = hand_room.standing(scene, without), hand_room.footprints(scene, without)
+    along = (grip_point(item) - spot) / np.linalg.norm(grip_point(item) - spot)
+    left = np.array([-along[1], along[0]])
+    heads = [bar.length * along + side * out * left for side, out in bar.heads.items()]
+    outline = np.array([*np.linspace(0.0, bar.length, 8)[:, None] * along, *heads])
+    round_item = geometry.breadth(item) / 2
+
+    def fits(handle: F64) -> bool:
+        if not _well_inside(scene, handle) or np.linalg.norm(handle - spot) < hand_room.HAND + GRIP + round_item:
+            return False
+        if hand_room.around(handle, standing) < hand_room.HAND:
+            return False
+        points = handle + outline
+        if np.linalg.norm(points - spot, axis=1).min() < LAID + round_item:
+            return False
+        return all(float(thing.distance(points).min()) > LAID for thing in low)
+
+    x, y = (np.arange(scene.workspace.lower[i] + MARGIN, scene.workspace.upper[i] - MARGIN, 0.015) for i in (0, 1))
+    places = np.stack(np.meshgrid(x[x >= COMFORT_X], y), axis=-1).reshape(-1, 2)
+    places = places[np.argsort(np.linalg.norm(places - lies, axis=1), kind="stable")]
+    return next((place for place in (lies, *places) if fits(place)), None)
+
+
 def _ways_in(item: SceneObject) -> list[F64]:
     """Directions (2,) in which to draw an object, the best first."""
     at = grip_point(item)
@@ -95,6 +130,8 @@ def _hooks(item: SceneObject, bar: Bar, toward: F64, point: F64) -> list[tuple[F
     """For each side that covers an object: the handle when it is at a point, and when the head comes down behind it."""
     half, across = _half(item, toward), _half(item, np.array([-toward[1], toward[0]]))
     found = []
+    if not bar_geometry.spans(bar, half):
+        return []
     for side in bar.heads:
         if bar_geometry.covers(bar, side, across):
             start = bar_geometry.hooked(bar, side, grip_point(item), half, across, -toward)
@@ -112,6 +149,8 @@ def why_not_pull(scene: Scene, item: SceneObject, tool: SceneObject) -> str:
         return f"{tool.name} has no head to hook with"
     if item.mass > HEAVIEST_PULLED:
         return f"{item.name} weighs {item.mass:.2f} kg, too much to draw along"
+    if not any(bar_geometry.spans(bar, _half(item, toward)) for toward in _ways_in(item)):
+        return f"{tool.name} is so short that the fingers would touch {item.name}"
     starts = [start for toward in _ways_in(item) for _, start in _hooks(item, bar, toward, grip_point(item))]
     if not starts:
         return f"the head of {tool.name} sticks out {max(bar.heads.values()) * 1e3:.0f} mm, too little for {item.name}"
@@ -246,21 +285,23 @@ def value(quantity: str, scene: Scene, name: str, other: str) -> tuple[float, st
     """A number [m] that a step of the hand needs, and how it came about.
 
     Args:
-        quantity: x_handle, y_handle, x_within, y_within, x_onto, y_onto or dx_within.
+        quantity: x_aside, y_aside, x_within, y_within, x_onto, y_onto or dx_within.
         name: the object that is moved.
-        other: the tool or mat that moves it.
+        other: the tool or mat that moves it; what a tool that is put aside has moved.
 
     Raises:
         ValueError: there is no such place.
     """
     item = scene.objects[name]
-    if quantity in ("x_handle", "y_handle"):
-        return float(grip_point(item)["xy".index(quantity[0])]), f"{quantity[0]} of the handle of {name}"
     if quantity == "dx_within":
         return DRAG_TO - float(item.pos[0]), f"from x of {name} to {DRAG_TO:g}"
     if quantity in ("x_within", "y_within"):
         point = pulled_to(scene, item, scene.objects[other])
         how = f"where the hand reaches {name}, and {other} has room"
+    elif quantity in ("x_aside", "y_aside"):
+        point, how = aside(scene, item, scene.objects[other]), f"where {name} is not in the way of {other}"
+        if point is None:
+            raise ValueError(f"there is no free place for {name}")
     else:
         point, how = onto(item, scene.objects[other]), f"middle of {other}, beside {name}"
     if point is None:

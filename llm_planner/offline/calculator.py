@@ -20,7 +20,7 @@ RELEASE_HEIGHT = 0.02  # m
 # Over the top of an object that the tips move above.
 HOVER = 0.05  # m
 DIGITS = 4
-HAND_QUANTITIES = ("x_handle", "y_handle", "x_within", "y_within", "x_onto", "y_onto", "dx_within")
+HAND_QUANTITIES = ("x_aside", "y_aside", "x_within", "y_within", "x_onto", "y_onto", "dx_within")
 
 
 def calculate(plan: Plan, scene: Scene) -> Calculation:

@@ -96,7 +96,7 @@ def _get(scene: Scene, item: SceneObject, depth: int, asked: str = "") -> _Found
             ready = _tool_in_hand(scene, tool, depth)
             if (best := ready.best()) is not None:
                 pull = _at("pull", item, tool, "x_within", "y_within")
-                steps = (*best.steps, pull, _back(tool, best.tools), _grasp(item, OBJECT_LIFT))
+                steps = (*best.steps, pull, _back(tool, item), _grasp(item, OBJECT_LIFT))
                 reason = f"{item.name} is out of reach; {tool.name} is long enough and its head holds {item.name}"
                 found.options.append(_Option((*best.tools, tool.name), steps, reason))
                 continue
@@ -129,7 +129,7 @@ def _by_mat(scene: Scene, item: SceneObject, mat: SceneObject, depth: int) -> _F
         steps = (
             *best.steps,
             _at("push", item, mat, "x_onto", "y_onto"),
-            _back(tool, best.tools),
+            _back(tool, item),
             drag,
             _grasp(item, OBJECT_LIFT),
         )
@@ -266,12 +266,9 @@ def _grasp(item: SceneObject, lift: float) -> Step:
     return _step("grasp", name=item.name, lift=lift)
 
 
-def _back(tool: SceneObject, helpers: tuple[str, ...]) -> Step:
-    """The tool goes back to where it lay, or to where another tool has drawn it."""
-    x, y = Symbol(quantity="x_handle", object=tool.name), Symbol(quantity="y_handle", object=tool.name)
-    if helpers:
-        x = Symbol(quantity="x_within", object=tool.name, moved=helpers[-1])
-        y = Symbol(quantity="y_within", object=tool.name, moved=helpers[-1])
+def _back(tool: SceneObject, item: SceneObject) -> Step:
+    """The tool goes back to where it lay, or to where it is not in the way of what it has moved."""
+    x, y = (Symbol(quantity=quantity, object=tool.name, moved=item.name) for quantity in ("x_aside", "y_aside"))
     return Step(skill="place", arguments={"name": tool.name, "x": x, "y": y})
 
 

@@ -16,6 +16,7 @@ BESIDE = 0.010  # m between the bar and a thing that it passes
 BEYOND = 0.015  # m by which the head comes down behind a thing
 HEAD_COVERS = 0.6  # of a thing's breadth: what the head must reach over, so that the thing does not turn around it
 NEAR_END = 0.035  # m from the far end: where the bar's side pushes
+FINGERS = 0.065  # m that the fingers around the handle need ahead of its middle, clear of a thing that is drawn
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,11 @@ def hooked(bar: Bar, side: int, center: F64, half_along: float, half_across: flo
 def covers(bar: Bar, side: int, half_across: float) -> bool:
     """Whether the head reaches over enough of a thing of this half breadth [m] to pull it."""
     return bar.heads.get(side, 0.0) >= BESIDE + 2 * HEAD_COVERS * half_across
+
+
+def spans(bar: Bar, half_along: float) -> bool:
+    """Whether a thing of this half length [m] has room between the fingers and the head."""
+    return bar.inner - 2 * half_along >= FINGERS
 
 
 def beside(bar: Bar, center: F64, half_along: float, push: F64, along: F64) -> F64:

@@ -67,6 +67,8 @@ class BarUse(ThumbUse):
         sides = [side for side in bar.heads if bar_geometry.covers(bar, side, half_across)]
         if not sides:
             raise Trouble("wrong tool", f"the head of {self.held} does not reach over {name}")
+        if not bar_geometry.spans(bar, half_along):
+            raise Trouble("wrong tool", f"{self.held} is too short for the hand to stay clear of {name}")
         handles = {
             side: bar_geometry.hooked(bar, side, grip_point(item), half_along, half_across, along) for side in sides
         }

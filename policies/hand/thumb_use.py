@@ -19,7 +19,7 @@ STROKES = 16  # of the thumb, to drag something
 DRAGGED = 0.01  # m left that end a drag
 PRESS_DEPTH = 0.012  # m that the thumb is sent below a surface: it yields, and presses
 POINTING = 0.2  # rad that the commanded joints may be off the pointing hand
-ROOM = 0.09  # m between the thumb and what stands on a mat
+ROOM = 0.085  # m between the thumb and what stands on a mat, for the curled fingers ahead of it
 FINGER_RADIUS = 0.0115  # m, of the thumb's tip
 
 
@@ -151,7 +151,8 @@ class ThumbUse(HandUse):
         near = max(float(lower[0]) + 0.01, float(item.pos[0]) - half + 0.03)
         far = min(float(upper[0]) - 0.01, float(item.pos[0]) + half - 0.03)
         taken = [thing for thing in hand_room.footprints(loop.scene, (name,)) if abs(thing.pos[1] - item.pos[1]) < 0.1]
-        clear = [x for x in np.arange(near, far, 0.01) if all(abs(thing.pos[0] - x) > ROOM for thing in taken)]
+        taken_x = [(float(thing.pos[0]), float(thing.half[0]) + ROOM) for thing in taken]
+        clear = [x for x in np.arange(near, far, 0.01) if all(abs(at - x) > room for at, room in taken_x)]
         if not clear:
             raise Trouble("no room", f"there is no free place on {name} for the thumb")
         start = max(clear) if dx < 0 else min(clear)
