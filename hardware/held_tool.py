@@ -93,13 +93,16 @@ class LearnedInterface:
     throws the tool out of the hand) and adds a residual to the controller's targets. An action pushes the residual,
     which leaks away: exploration stays smooth, and a policy that does nothing is the controller with a steady
     reference.
+
+    `alone` takes the controller away: an action moves the targets themselves, and one that does nothing keeps them.
+    Nothing is known then of how a tool is opened, which is what comparisons of learning need.
     """
 
     SIZE = 3 * len(WORKING) + 6 + 1 + 1 + 6 + 3
 
-    def __init__(self, synergy: Synergy, period: float) -> None:
+    def __init__(self, synergy: Synergy, period: float, alone: bool = False) -> None:
         n = len(synergy.openings)
-        self.controller = ClosedFormController(synergy, period)
+        self.controller, self.alone = ClosedFormController(synergy, period), alone
         self.period = period
         self.command = np.zeros((n, 16))
         self.residual = np.zeros((n, len(WORKING)))
@@ -143,6 +146,11 @@ class LearnedInterface:
     def target(self, action: F64, opening: F64, displacement: F64, goal: F64) -> F64:
         """Servo targets (N, 16) [rad] after actions (N, ACTIONS) in [-1, 1]; the rest as the controller's."""
         action = np.clip(action, -1, 1)
+        if self.alone:
+            command = self.command.copy()
+            command[:, WORKING] += PUSH * action[:, 1:]
+            self.command = np.clip(command, LEAP.lower, LEAP.upper)
+            return self.command
         step = self.period * SPEED * (1 + action[:, 0])
         self.reference = np.clip(goal, self.reference - step, self.reference + step)
         self.residual = LEAK * self.residual + PUSH * action[:, 1:]

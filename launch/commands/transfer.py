@@ -27,14 +27,14 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("tool", metavar="TOOL", help="the tool that is left out, from 'list tools'")
     parser.add_argument("--seeds", metavar="N", type=positive, default=3, help="trainings of each kind (default: 3)")
     parser.add_argument(
-        "--steps", metavar="N", type=positive, default=400_000, help="of each of them (default: 400000)"
+        "--steps", metavar="N", type=positive, default=150_000, help="of each of them (default: 150000)"
     )
     parser.add_argument(
         "--shared-steps",
         metavar="N",
         type=positive,
-        default=1_500_000,
-        help="of the policy of the others (default: 1500000)",
+        default=1_000_000,
+        help="of the policy of the others (default: 1000000)",
     )
     add_json(parser)
 

@@ -18,6 +18,7 @@ from toolwright.policies.tool.tool_loop import Trouble
 STUCK = 0.012  # m that an attached block may be off, for each block from the tool to it: the chain sags
 SKIM = 0.005  # m that a bar is held above the table while it pulls or pushes
 DRAWN = 0.05  # m from the place that still counts as there: a thing has play beside the bar
+FREE_SIDE = 0.02  # m between a thing that was drawn and the bar, before this goes up
 ABOVE = 0.025  # m over the tallest thing, of the bar's underside on its way
 
 
@@ -78,10 +79,17 @@ class BarUse(ThumbUse):
         start, height = handles[side] + along * bar_geometry.BEYOND, self._over_parts(item)
         self._bring(bar, start, along, height)
         self._slide(bar, handles[side] + toward * far, along, height)
-        # The head off the thing's far side, then the bar off its flank, and only then up.
-        free = handles[side] + toward * far + along * bar_geometry.BEYOND
+        self._unhook(name, bar, side, handles[side] + toward * far, along, height)
+
+    def _unhook(self, name: str, bar: Bar, side: int, handle: F64, along: F64, height: float) -> None:
+        """The head off the thing's far side, then the bar off its flank, and only then up. It may have turned."""
+        item, left = self.loop.object(name), np.array([-along[1], along[0]])
+        away = grip_point(item) - handle
+        behind = bar.inner - float(away @ along) - extent(item, along)
+        beside = float(side * away @ left) - extent(item, left) - bar.width / 2
+        free = handle + along * max(bar_geometry.BEYOND, bar_geometry.BEYOND - behind)
         self._slide(bar, free, along, height)
-        self._slide(bar, free - 0.02 * side * left, along, height)
+        self._slide(bar, free - side * left * max(FREE_SIDE, FREE_SIDE - beside), along, height)
         self._lift_clear()
 
     # -- push, poke, press --------------------------------------------------------------------------------------------

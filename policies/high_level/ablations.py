@@ -14,7 +14,7 @@ import numpy as np
 from toolwright.policies.high_level.config import PickTrainConfig, SACConfig
 from toolwright.policies.high_level.train import PickTraining
 from toolwright.policies.training import checkpoint
-from toolwright.policies.training.train import ROOT, TrainReport
+from toolwright.policies.training.resumable import ROOT, TrainReport
 from toolwright.sim.tasks.pick import PickConfig
 
 FOLDER = ROOT / "pick_ablations"

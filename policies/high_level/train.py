@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import signal
-import sys
-import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -20,24 +15,17 @@ from toolwright.policies.high_level import demonstrations
 from toolwright.policies.high_level.clone import Clone
 from toolwright.policies.high_level.config import PickTrainConfig
 from toolwright.policies.high_level.play import learned, play
-from toolwright.policies.training import checkpoint, curve
-from toolwright.policies.training.callbacks import Stopped
-from toolwright.policies.training.train import ROOT, TrainReport
+from toolwright.policies.training import curve
+from toolwright.policies.training.resumable import ROOT, ResumableTraining, Stopped
 
 _WARM_UP = 20  # gradient steps of the critics at a time
 _RANDOM_EPISODES = 1  # of each world that are played at random where the replay begins empty
 
 
-class PickTraining:
-    """One training in one folder.
+class PickTraining(ResumableTraining):
+    """Soft actor-critic with hindsight on the task of picking."""
 
-    Args:
-        name: of the configuration.
-        config: of the training.
-        folder: for checkpoint, curve and best policy.
-        state: of a checkpoint, to go on with.
-        show: takes lines of progress.
-    """
+    unit = "actions"
 
     def __init__(
         self,
@@ -47,15 +35,13 @@ class PickTraining:
         state: dict[str, Any] | None = None,
         show: Callable[[str], None] | None = None,
     ) -> None:
-        import torch
         from stable_baselines3 import SAC
         from stable_baselines3.her.her_replay_buffer import HerReplayBuffer
 
         from toolwright.policies.high_level.env import PickEnv, make_task
         from toolwright.policies.high_level.network import PickFeatures
 
-        torch.set_num_threads(1)
-        self.name, self.config, self.folder, self.show = name, config, folder, show or _line
+        super().__init__(name, config, folder, show)
         sac = config.sac
         task = make_task(config.task, config.envs, np.random.default_rng(config.seed), config.threads)
         self.env = PickEnv(task, config.residual, folder / "nan")
@@ -80,96 +66,38 @@ class PickTraining:
             device="cpu",
             stats_window_size=200,
         )
-        self.best, self.spent = -1.0, 0.0
-        self.curve: list[curve.Point] = []
         self.clone: Clone | None = None
         self._optimizer: Any = None  # of the clone, from a checkpoint
         self._judge_task: Any = None
         if state is not None:
-            self._restore(state)
-
-    # -- state --------------------------------------------------------------------------------------------------------
+            self.restore(state)
 
     def state(self) -> dict[str, Any]:
-        """Everything that the rest of the training depends on, taken between two actions."""
-        import torch
-
         model = self.model
-        assert model.replay_buffer is not None
         held = {key: value for key, value in vars(model.replay_buffer).items() if key not in ("env", "infos")}
-        return {
-            "config": self.config,
-            "policy": model.policy.state_dict(),
+        return super().state() | {
             "optimizers": [o.state_dict() for o in self._optimizers()],
-            "entropy": self._entropy().detach().clone(),
+            "entropy": model.log_ent_coef.detach().clone(),
             "replay": held,
             "clone": self.clone.optimizer.state_dict() if self.clone else None,
-            "steps": model.num_timesteps,
-            "updates": model._n_updates,
-            "last_observation": model._last_obs,
-            "returns": list(model.ep_info_buffer or ()),
-            "successes": list(model.ep_success_buffer or ()),
-            "env": self.env.state(),
-            "random": (random.getstate(), np.random.get_state(), torch.get_rng_state()),
             "actions": self.env.action_space.np_random.bit_generator.state,
-            "best": self.best,
-            "curve": self.curve,
-            "spent": self.spent + time.monotonic() - self.started,
         }
 
     def _optimizers(self) -> list[Any]:
         policy = self.model.policy
         return [policy.actor.optimizer, policy.critic.optimizer, self.model.ent_coef_optimizer]
 
-    def _entropy(self) -> Any:
-        return self.model.log_ent_coef
-
-    def _restore(self, state: dict[str, Any]) -> None:
-        import torch
-
-        model = self.model
-        model.policy.load_state_dict(state["policy"])
+    def restore(self, state: dict[str, Any]) -> None:
+        super().restore(state)
         for optimizer, kept in zip(self._optimizers(), state["optimizers"], strict=True):
             optimizer.load_state_dict(kept)
-        self._entropy().data.copy_(state["entropy"])
-        assert model.replay_buffer is not None
-        vars(model.replay_buffer).update(state["replay"])
-        model.num_timesteps, model._n_updates = state["steps"], state["updates"]
-        model._last_obs = state["last_observation"]
-        model.ep_info_buffer = deque(state["returns"], maxlen=model._stats_window_size)
-        model.ep_success_buffer = deque(state["successes"], maxlen=model._stats_window_size)
+        self.model.log_ent_coef.data.copy_(state["entropy"])
+        vars(self.model.replay_buffer).update(state["replay"])
         self._optimizer = state["clone"]
-        self.env.restore(state["env"])
-        random.setstate(state["random"][0])
-        np.random.set_state(state["random"][1])
-        torch.set_rng_state(state["random"][2])
         self.env.action_space.np_random.bit_generator.state = state["actions"]
-        self.best, self.curve, self.spent = state["best"], state["curve"], state["spent"]
 
-    # -- running ------------------------------------------------------------------------------------------------------
-
-    def run(self) -> TrainReport:
-        """Trains to the end, or until Ctrl-C or SIGTERM, which leave a checkpoint behind."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.started, self.stopping = time.monotonic(), False
-        handlers = {s: signal.signal(s, self._stop) for s in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            self._learn()
-        except Stopped:
-            pass
-        finally:
-            for signum, handler in handlers.items():
-                signal.signal(signum, handler)
-        if self.model._last_obs is not None:
-            checkpoint.save(self.folder, self.state())
-        if self.stopping:
-            self.show(f"stopped at {self.model.num_timesteps:,} actions; go on with --resume\n")
-            raise KeyboardInterrupt
-        self.show(f"best success {self.best:.3f}; policy, curve and checkpoint in {self.folder}\n")
-        return TrainReport(self.name, self.model.num_timesteps, self.best, str(self.folder))
-
-    def _learn(self) -> None:
-        from toolwright.policies.high_level.callbacks import PickProgress
+    def learn(self) -> None:
+        from toolwright.policies.training.callbacks import Progress
 
         config, model = self.config, self.model
         begins = model._last_obs is None
@@ -179,8 +107,14 @@ class PickTraining:
             self.evaluate()
         left = max(config.steps - model.num_timesteps, 0)
         # A restored model has its observation; resetting its worlds would draw from their generator again.
-        model.learn(left, callback=PickProgress(self), reset_num_timesteps=begins)
+        model.learn(left, callback=Progress(self), reset_num_timesteps=begins)
         if not self.curve or self.curve[-1].steps < model.num_timesteps:
+            self.evaluate()
+
+    def before_rollout(self) -> None:
+        if self.clone:
+            self.clone.step(self.config.sac.clone)
+        if self.model.num_timesteps >= self.curve[-1].steps + self.config.evaluate_every:
             self.evaluate()
 
     def _prepare(self, begins: bool) -> None:
@@ -210,10 +144,6 @@ class PickTraining:
                 raise Stopped
             model.train(_WARM_UP, config.sac.batch)
             model.actor.load_state_dict(kept)
-
-    def _stop(self, signum: int, frame: Any) -> None:
-        del signum, frame
-        self.stopping = True
 
     def evaluate(self) -> None:
         """Judges the deterministic policy on worlds of its own; keeps it if it is the best so far."""
@@ -249,12 +179,7 @@ class PickTraining:
             "config": asdict(self.config),
             "steps": self.model.num_timesteps,
             "seed": self.config.seed,
-            "seconds": round(self.spent + time.monotonic() - self.started, 1),
+            "seconds": round(self.seconds(), 1),
             "revision": revision(),
             "training_success": self.best,
         }
-
-
-def _line(text: str) -> None:
-    sys.stderr.write(text)
-    sys.stderr.flush()

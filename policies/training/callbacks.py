@@ -1,29 +1,27 @@
-"""What happens between two updates: a progress line, checkpoints, evaluations, an orderly stop."""
+"""What happens between two updates: a progress line, checkpoints, an orderly stop, and what the training adds."""
 
 from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from stable_baselines3.common.callbacks import BaseCallback
 
 from toolwright.policies.training import checkpoint
+from toolwright.policies.training.resumable import Stopped
 
 if TYPE_CHECKING:
-    from toolwright.policies.training.train import Training
+    from toolwright.policies.training.resumable import ResumableTraining
 
-
-class Stopped(Exception):
-    """Asked to stop, between two updates: where a training can be taken up again without a difference."""
+SHOWN = (1.0, 15.0)  # s between two lines of progress: on a terminal, and in a file
 
 
 class Progress(BaseCallback):
-    """Serves one `Training`. Works at the start of each rollout, when model and worlds agree with each other."""
+    """Serves one training. Works at the start of each rollout."""
 
-    def __init__(self, training: Training) -> None:
+    def __init__(self, training: ResumableTraining) -> None:
         super().__init__()
         self.training = training
 
@@ -36,32 +34,24 @@ class Progress(BaseCallback):
         training, now = self.training, time.monotonic()
         if training.stopping:
             raise Stopped
-        training.blend()
-        if self.num_timesteps >= training.config.evaluate_every * len(training.curve):
-            training.evaluate()
+        training.before_rollout()
         if now - self.saved > training.config.checkpoint_every:
             checkpoint.save(training.folder, training.state())
             self.saved = time.monotonic()
-        if now - self.shown > (1.0 if sys.stderr.isatty() else 15.0):
+        if now - self.shown > SHOWN[not sys.stderr.isatty()]:
             self._show()
-        if training.config.ppo.smooth:
-            # Stable-Baselines3 has drawn the exploration of this rollout already, before a checkpoint could be taken:
-            # drawn again from the number of steps, it is the same in a resumed training.
-            torch.manual_seed(training.config.seed + self.num_timesteps)
-            policy: Any = self.model.policy
-            policy.reset_noise(self.model.n_envs)
 
     def _on_step(self) -> bool:
         return True
 
     def _show(self) -> None:
-        now = time.monotonic()
-        rate = (self.num_timesteps - self.first) / (now - self.begun)
-        left = (self.training.config.steps - self.num_timesteps) / max(rate, 1e-9)
+        training, now = self.training, time.monotonic()
+        rate = max((self.num_timesteps - self.first) / (now - self.begun), 1e-9)
+        left = (training.config.steps - self.num_timesteps) / rate
         exploring = f"{np.mean(recent):.3f}" if (recent := self.model.ep_success_buffer) else "-"
         end = "\r" if sys.stderr.isatty() else "\n"
-        self.training.show(
-            f"{self.num_timesteps:>9,} steps  {rate:,.0f}/s  {int(left // 60)}:{int(left % 60):02d} left  "
+        training.show(
+            f"{self.num_timesteps:>9,} {training.unit}  {rate:,.0f}/s  {int(left // 60)}:{int(left % 60):02d} left  "
             f"success while exploring {exploring}   {end}"
         )
         self.logger.record("progress/rate", rate)

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-import random
-import signal
-import sys
 import time
-from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,25 +13,11 @@ import numpy as np
 from toolwright.policies import weights
 from toolwright.policies.training import checkpoint
 from toolwright.policies.training.config import CONFIGS, TrainConfig, compose
-from toolwright.policies.training.curve import Point
-
-log = logging.getLogger(__name__)
-
-ROOT = Path("runs/train")
+from toolwright.policies.training.resumable import ROOT, ResumableTraining, TrainReport
 
 
 class TrainError(ValueError):
     """A training that cannot start as asked."""
-
-
-@dataclass(frozen=True)
-class TrainReport:
-    """What a training reached."""
-
-    task: str
-    steps: int
-    success_rate: float  # of the best policy, deterministic, in the training's own evaluation
-    folder: str
 
 
 def main(task: str, overrides: list[str], resume: bool = False, demo: bool = False) -> TrainReport:
@@ -79,8 +60,8 @@ def _latest(name: str) -> Path:
     return folders[-1]
 
 
-class Training:
-    """One training in one folder."""
+class Training(ResumableTraining):
+    """Proximal policy optimization on one of the tasks in `subjects.py`."""
 
     def __init__(
         self,
@@ -97,9 +78,7 @@ class Training:
         from toolwright.policies.training.subjects import subject
         from toolwright.sim.batch_env import BatchEnv
 
-        torch.set_num_threads(1)
-        self.name, self.config, self.folder = name, config, folder
-        self.show = show or _line
+        super().__init__(name, config, folder, show)
         ppo = config.ppo
         self.subject = subject(config.task)
         self.task = self.subject.make(config.task, config.envs, np.random.default_rng(config.seed), config.threads)
@@ -139,87 +118,48 @@ class Training:
             from toolwright.policies.training import clone
 
             clone.fit(self.model.policy, Path(config.clone), np.random.default_rng(config.seed), report=self.show)
-        self.best = -1.0
         self.average, self.averaged = weights.from_model(self.model, {}), 0
-        self.curve: list[Point] = []
-        self.spent = 0.0  # s, of earlier runs
         if state is not None:
-            self._restore(state)
-
-    # -- state --------------------------------------------------------------------------------------------------------
+            self.restore(state)
 
     def state(self) -> dict[str, Any]:
-        """Everything that the rest of the training depends on, taken between two updates."""
-        import torch
-
         model = self.model
-        return {
-            "config": self.config,
-            "policy": model.policy.state_dict(),
+        return super().state() | {
             "optimizer": model.policy.optimizer.state_dict(),
-            "steps": model.num_timesteps,
-            "updates": model._n_updates,
-            "last_observation": model._last_obs,
             "episode_starts": model._last_episode_starts,
-            "returns": list(model.ep_info_buffer or ()),
-            "successes": list(model.ep_success_buffer or ()),
-            "env": self.env.state(),
-            "random": (random.getstate(), np.random.get_state(), torch.get_rng_state()),
             "average": (self.average, self.averaged),
-            "best": self.best,
-            "curve": self.curve,
-            "spent": self.spent + time.monotonic() - self.started,
         }
 
-    def _restore(self, state: dict[str, Any]) -> None:
-        import torch
-
-        model = self.model
-        model.policy.load_state_dict(state["policy"])
-        model.policy.optimizer.load_state_dict(state["optimizer"])
-        model.num_timesteps, model._n_updates = state["steps"], state["updates"]
-        model._last_obs, model._last_episode_starts = state["last_observation"], state["episode_starts"]
-        model.ep_info_buffer = deque(state["returns"], maxlen=model._stats_window_size)
-        model.ep_success_buffer = deque(state["successes"], maxlen=model._stats_window_size)
-        self.env.restore(state["env"])
-        random.setstate(state["random"][0])
-        np.random.set_state(state["random"][1])
-        torch.set_rng_state(state["random"][2])
-        self.best, self.curve, self.spent = state["best"], state["curve"], state["spent"]
+    def restore(self, state: dict[str, Any]) -> None:
+        super().restore(state)
+        self.model.policy.optimizer.load_state_dict(state["optimizer"])
+        self.model._last_episode_starts = state["episode_starts"]
         self.average, self.averaged = state["average"]
 
-    # -- running ------------------------------------------------------------------------------------------------------
+    def learn(self) -> None:
+        from toolwright.policies.training.callbacks import Progress
 
-    def run(self) -> TrainReport:
-        """Trains to the end, or until Ctrl-C or SIGTERM, which leave a checkpoint behind after the update under way."""
-        from toolwright.policies.training.callbacks import Progress, Stopped
-
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.started = time.monotonic()
-        self.stopping = False
-        handlers = {s: signal.signal(s, self._stop) for s in (signal.SIGINT, signal.SIGTERM)}
+        left = max(self.config.steps - self.model.num_timesteps, 0)
+        # A restored model has its observation; resetting its worlds would draw from their generator again.
         try:
-            left = max(self.config.steps - self.model.num_timesteps, 0)
-            # A restored model has its observation; resetting its worlds would draw from their generator again.
             self.model.learn(left, callback=Progress(self), reset_num_timesteps=self.model._last_obs is None)
-        except Stopped:
-            pass
         finally:
-            for signum, handler in handlers.items():
-                signal.signal(signum, handler)
-        self.blend()
-        checkpoint.save(self.folder, self.state())
-        if self.stopping:
-            self.show(f"stopped at {self.model.num_timesteps:,} steps; go on with --resume\n")
-            raise KeyboardInterrupt
-        self.evaluate(final=True)
+            self.blend()
+        if not self.curve or self.curve[-1].steps < self.model.num_timesteps:
+            self.evaluate(final=True)
         self.model.logger.dump(self.model.num_timesteps)
-        self.show(f"best success {self.best:.3f}; policy, curve and checkpoint in {self.folder}\n")
-        return TrainReport(self.name, self.model.num_timesteps, self.best, str(self.folder))
 
-    def _stop(self, signum: int, frame: Any) -> None:
-        del signum, frame
-        self.stopping = True
+    def before_rollout(self) -> None:
+        import torch
+
+        self.blend()
+        if self.model.num_timesteps >= self.config.evaluate_every * len(self.curve):
+            self.evaluate()
+        if self.config.ppo.smooth:
+            # Stable-Baselines3 has drawn the exploration of this rollout already, before a checkpoint could be taken:
+            # drawn again from the number of steps, it is the same in a resumed training.
+            torch.manual_seed(self.config.seed + self.model.num_timesteps)
+            self.model.policy.reset_noise(self.model.n_envs)
 
     def blend(self) -> None:
         """Takes the weights after an update into their moving average, which is the policy that is judged and kept."""
@@ -268,12 +208,7 @@ class Training:
             "config": asdict(self.config),
             "steps": self.model.num_timesteps,
             "seed": self.config.seed,
-            "seconds": round(self.spent + time.monotonic() - self.started, 1),
+            "seconds": round(self.seconds(), 1),
             "revision": revision(),
             "training_success": self.best,
         }
-
-
-def _line(text: str) -> None:
-    sys.stderr.write(text)
-    sys.stderr.flush()

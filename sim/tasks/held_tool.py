@@ -48,6 +48,7 @@ class HeldToolConfig:
     horizon: int = 80  # control steps
     judged: int = 10  # control steps at the end over which the opening must stay
     shape: bool = False  # the observation tells which tool is held, for a policy of many tools
+    alone: bool = False  # no controller beneath the policy, to compare how fast things are learned
     changes: float = 0.5  # share of episodes whose goal changes
     latest: int = 40  # control steps, until when it has changed
     tolerance: float = 0.0015  # m
@@ -94,7 +95,7 @@ class HeldToolTask:
         k = self.bank.openings.shape[1]
         self.synergy = Synergy(np.ones((n, k)) * np.arange(k), np.zeros((n, k, 16)), np.zeros((n, 16, 6)))
         self.controller = ClosedFormController(self.synergy, CONTROL_PERIOD)
-        self.interface = LearnedInterface(self.synergy, CONTROL_PERIOD)
+        self.interface = LearnedInterface(self.synergy, CONTROL_PERIOD, config.alone)
         self.tool = np.zeros(n, dtype=np.intp)  # index into the bank
         self.goal = np.zeros(n)  # m
         columns = {f.name: np.zeros(n) for f in fields(self.bank.params[0])}

@@ -226,3 +226,14 @@ def test_a_reset_starts_the_named_hands_from_a_command_without_residual() -> Non
     assert (interface.command[:2] == sent[:2]).all() and (interface.command[2] == 0.1).all()
     assert interface.residual[:2].all() and not interface.residual[2].any()
     assert interface.reference[2] == 0.03 and (interface.reference[:2] != 0.03).all()
+
+
+def test_alone_an_action_moves_the_targets_and_none_keeps_them() -> None:
+    interface, start = LearnedInterface(_synergy(), PERIOD, alone=True), np.full((N, 16), 0.4)
+    interface.reset(np.arange(N), start, np.full(N, 0.03))
+    measured = np.full(N, 0.03), np.zeros((N, 6)), np.full(N, 0.01)
+    assert (interface.target(np.zeros((N, ACTIONS)), *measured) == start).all()
+    action = np.zeros((N, ACTIONS))
+    action[:, 1] = 1.0
+    moved = interface.target(action, *measured) - start
+    assert moved[:, WORKING[0]] == pytest.approx(PUSH) and not np.delete(moved, WORKING[0], axis=1).any()

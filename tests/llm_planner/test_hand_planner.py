@@ -77,7 +77,7 @@ def test_the_hook_and_not_the_stick_fetches_what_is_out_of_reach() -> None:
 
 
 def test_a_hook_that_is_too_short_is_refused_with_the_missing_length() -> None:
-    text = _refusal(_plan("get the milk", _scene(FAR, _bar("hook", 0.44, -0.22, 0.14, head=0.07))))
+    text = _refusal(_plan("get the milk", _scene(FAR, _bar("hook", 0.44, -0.22, 0.16, head=0.07))))
     assert "hook is" in text and "mm too short for milk" in text and "I can get: hook" in text
 
 
