@@ -166,7 +166,10 @@ class _Run:
             attempt = repaired
             goals = kept(goals, verdict.goals(attempt.calculation.steps, self._scene))
         if self._number and not failure.final:
-            self.record.reason += f" Given up after {self._number} repair{'s' * (self._number > 1)}."
+            self._add(f"Given up after {self._number} repair{'s' * (self._number > 1)}.")
+
+    def _add(self, sentence: str) -> None:
+        self.record.reason = f"{self.record.reason.rstrip('.')}. {sentence}"
 
     def halt(self, reason: str) -> None:
         """Stops the robot once; an impatient second Ctrl-C does not get in between."""
@@ -238,14 +241,14 @@ class _Run:
             )
         except RoleError as error:
             repair = None
-            self.record.reason += f" No repair: {error}"
+            self._add(f"No repair: {error}")
         self.record.timings.repairing += perf_counter() - began
         self.record.repairs.append(RepairRecord(failure=failure.told, diagnosis=failure.diagnosis, repair=repair))
         self._report(Repaired(self._number, failure.told, failure.diagnosis, repair))
         if repair is None:
             return None
         if repair.plan.refusal is not None:
-            self.record.reason += f" No repair: {repair.plan.refusal}"
+            self._add(f"No repair: {repair.plan.refusal}")
             return None
         return Attempt(repair.plan, repair.calculation, repair.code.text)
 

@@ -131,7 +131,7 @@ class HeldToolTask:
 
         self.batch.reset(ids, stage=0)
         start = bank.start[tool, anchor]
-        self._reference[ids] = np.concatenate(grasp.mid_pose(start[:, 16:]), axis=1)
+        self._reference[ids] = np.concatenate(grasp.mid_pose(start[:, 16:], self.bank.family.turn), axis=1)
         self.qpos[ids] = start
         self.qpos[ids, 16:23] = self._slipped(start[:, 16:])
 
@@ -166,7 +166,7 @@ class HeldToolTask:
     def _slipped(self, tool: F64) -> F64:
         """Poses (n, 7) of tools (n, 8) that slid and turned between the fingers, in the plane that these touch."""
         slide, turn = self.random.slip
-        quat = grasp.mid_pose(tool)[1]
+        quat = grasp.mid_pose(tool, self.bank.family.turn)[1]
         shift = rotations.rotate(quat, self.rng.normal(size=(len(tool), 3)) * np.array([0.0, slide, slide]))
         spin = rotations.rotate(quat, self.rng.normal(size=(len(tool), 3)) * np.array([turn, 0.0, 0.0]))
         turned = rotations.multiply(rotations.from_rotvec(spin), tool[:, 3:7])
@@ -234,7 +234,7 @@ class HeldToolTask:
 
     def _true_estimate(self) -> F64:
         """(N, 7): opening [m] and displacement [m, rad] as they are."""
-        pos, quat = grasp.mid_pose(self.qpos[:, 16:])
+        pos, quat = grasp.mid_pose(self.qpos[:, 16:], self.bank.family.turn)
         turn = rotations.to_rotvec(rotations.multiply(quat, rotations.conjugate(self._reference[:, 3:])))
         return np.concatenate([self.opening()[:, None], pos - self._reference[:, :3], turn], axis=1)
 
