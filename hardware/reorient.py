@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from toolwright.hardware import rotations
 from toolwright.hardware.joints import LEAP
 from toolwright.hardware.robot import F64
 
@@ -16,7 +17,12 @@ LEASH = 0.35  # rad, most that a target is ahead of its joint: beyond it the mot
 # rad, a cradle of bent fingers and thumb in which things of 5 to 9 cm come to rest when the palm faces up
 HOME = np.array([0.5, 0.0, 0.7, 0.7] * 3 + [0.6, 0.9, 0.5, 0.4])
 CENTER = np.array([-0.015, -0.03, -0.072])  # m, where such things lie
+LOST = 0.12  # m from there: further away a thing has left the hand
 UP = np.array([np.sin(np.deg2rad(20)), 0.0, np.cos(np.deg2rad(20))])  # gravity when the palm faces up, fingers lowered
+
+# rad, arm joints (FR3) at which a palm on its flange faces up so, half a meter ahead and 30 cm over its base
+PALM_UP = np.array([0.3264, 0.0990, 0.2283, -2.3144, -1.6046, 1.1960, 2.0194])
+FACING = 0.5  # rad off that direction at which a palm still faces up
 
 
 class ReorientInterface:
@@ -62,3 +68,18 @@ def advance(command: F64, action: F64, q: F64) -> F64:
     """The action law alone, all arrays (..., 16)."""
     moved = np.clip(command + STEP * action, q - LEASH, q + LEASH)
     return np.clip(moved, LEAP.lower, LEAP.upper)
+
+
+def lies_in_palm(pos: F64, quat: F64, item: F64, within: float = LOST) -> bool:
+    """Whether a thing lies in a hand that faces up.
+
+    Args:
+        pos: (3,) m, of the palm, in a world whose z points up.
+        quat: (4,) of the palm.
+        item: (3,) m, of the thing.
+        within: m from where things lie in the hand.
+    """
+    inverse = rotations.conjugate(quat)
+    down = rotations.rotate(inverse, np.array([0.0, 0.0, -1.0]))
+    away = np.linalg.norm(rotations.rotate(inverse, item - pos) - CENTER)
+    return bool(away < within and np.arccos(np.clip(down @ UP, -1, 1)) < FACING)

@@ -15,8 +15,14 @@ from toolwright.perception.scene import Scene
 ROLES = ("analyzer", "planner", "calculator", "coder")
 HandAction = Literal["get", "press", "free", "push_to", "put_at"]  # of the bare hand
 JobAction = Literal["dispense", "turn", "clip_on", "cut"]  # of tools with a job of their own
+PalmAction = Literal["reorient"]  # of what lies in the palm-up hand
+StandAction = Literal["fetch"]  # of a tool that stands in its stand
 Action = (
-    Literal["pick", "drop_in", "place_at", "put_down", "set_opening", "move_tips", "home"] | HandAction | JobAction
+    Literal["pick", "drop_in", "place_at", "put_down", "set_opening", "move_tips", "home"]
+    | HandAction
+    | JobAction
+    | StandAction
+    | PalmAction
 )
 Relation = Literal[
     "", "in", "at", "above", "beside", "left", "right", "front", "behind", "offset", "to", "wide", "half", "closed"

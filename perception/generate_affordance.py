@@ -14,17 +14,25 @@ from pathlib import Path
 
 import numpy as np
 
-from toolwright.perception.affordance import clouds
+from toolwright.hardware import rotations
+from toolwright.hardware.robot import F64
+from toolwright.perception.affordance import align, clouds
 from toolwright.perception.affordance.hand import HandModel
+from toolwright.perception.affordance.tool_features import HAND, tool_input
+from toolwright.perception.affordance.tool_model import ToolModel
 from toolwright.perception.generate_objects import ObjectView, Waiting, look_at_object, truth
 from toolwright.perception.generate_shapes import hulls
-from toolwright.perception.generate_tools import NONE, ToolView, ViewRange, families, look, robot, states
+from toolwright.perception.generate_tool_model import of_bank
+from toolwright.perception.generate_tools import ToolView, ViewRange, families, look, robot, states
 from toolwright.perception.generate_views import Stage
 
 ROOT = Path("runs/affordance")
-VIEWS, VARIANTS = 160, 1  # of a shard; of a view: draws of the robot's errors about camera and joints
-POOL, POOL_HAND, POOL_OBJECT = 512, 160, 384  # points kept: the training takes other ones of them every time
+VIEWS, VARIANTS = 160, 1  # of a shard; of an object's view: draws of the robot's errors about the camera
+POOL, POOL_OBJECT = 256, 384  # points kept: the training takes other ones of them every time
 UNIT = 1e-5  # m, of stored coordinates
+LOOKS = 2  # at a state, from different places
+LEARNED_RANGE = ViewRange(resolution=(0.35, 0.35, 0.3))  # the finest resolution more often than in the evaluation
+WRONG, JUNK = 0.06, 0.05  # shares of tools' views in which another tool is held, or something that is no tool is seen
 LEAST_SEEN = 60  # pixels of the tool in a view that is kept
 TRAIN, EVALUATION = 0, 1  # purposes of a seed's streams
 
@@ -109,7 +117,7 @@ class _Maker:
     def _objects(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         rows: list[dict[str, np.ndarray]] = []
         rejected = 0
-        ranges = ViewRange()
+        ranges = LEARNED_RANGE
         waiting = Waiting.some(families(), rng)
         while len(rows) < VIEWS:
             row = object_row(look_at_object(self.stage, waiting, False, ranges, rng), ranges, rng)
@@ -122,46 +130,88 @@ class _Maker:
     def _tools(self, name: str, rng: np.random.Generator) -> dict[str, np.ndarray]:
         rows: list[dict[str, np.ndarray]] = []
         rejected = 0
-        ranges = ViewRange()
+        ranges = LEARNED_RANGE
         source = states(name, "train", rng, worlds=16)
+        others = [other for other in families() if other != name]
         while len(rows) < VIEWS:
-            view = look(self.stage, self.wrist, next(source), ranges, rng)
-            row = tool_row(view, self.hand, ranges, rng)
-            if row is None:
-                rejected += 1
-            else:
-                rows.append(row)
+            state = next(source)
+            for _ in range(LOOKS):
+                view = look(self.stage, self.wrist, state, ranges, rng)
+                told = state.known
+                if rng.random() < WRONG and others:
+                    told = of_bank(others[rng.integers(len(others))], int(rng.integers(8)))
+                row = tool_row(view, told, self.hand, ranges, rng, bool(rng.random() < JUNK))
+                if row is None:
+                    rejected += 1
+                elif len(rows) < VIEWS:
+                    rows.append(row)
         arrays = {key: np.stack([row[key] for row in rows]) for key in rows[0]}
         return {**arrays, "rejected": np.array(rejected)}
 
 
 def tool_row(
-    view: ToolView, hand: HandModel, ranges: ViewRange, rng: np.random.Generator
+    view: ToolView, told: ToolModel, hand: HandModel, ranges: ViewRange, rng: np.random.Generator, spoilt: bool = False
 ) -> dict[str, np.ndarray] | None:
-    """A view as it is stored, or None where too little of the tool is to be seen."""
+    """A view as it is stored, or None where too little of the tool is to be seen.
+
+    Args:
+        view: what is there.
+        told: which tool the robot believes to hold.
+        hand: its model.
+        ranges: of the robot's errors.
+        rng: source of randomness.
+        spoilt: something that is no tool takes the place of what is seen beside the hand.
+    """
+    there = view.has_tool and told is view.state.known and not spoilt
     if view.has_tool and view.seen < LEAST_SEEN:
         return None
-    points, gaps, joints = [], [], []
-    for _ in range(VARIANTS):
-        cloud, q = view.measured(ranges, rng)
-        found = clouds.split(cloud, q, hand, rng)
-        if len(found.free) < clouds.LEAST or not len(found.hand):
-            return None
-        a, b = clouds.sample(len(found.free), POOL, rng), clouds.sample(len(found.hand), POOL_HAND, rng)
-        points.append(np.concatenate([found.free[a], found.hand[b]]))
-        gaps.append(np.concatenate([found.free_gap[a], found.hand_gap[b]]))
-        joints.append(q)
+    cloud, q, eye = view.measured(ranges, rng)
+    found = clouds.split(cloud, q, hand, rng)
+    if spoilt:
+        other = clouds.split(junk(rng, 600), q, hand, rng)
+        found = clouds.ToolCloud(other.free, other.free_gap, found.hand, found.hand_gap)
+    if len(found.free) < clouds.LEAST or not len(found.hand):
+        return None
+    seen = tool_input(found, q, eye, told, hand, rng, POOL)
+    tip, at = view.state.tip, seen.aligned
+    turn = at.rotation.T @ tip[:3, :3]
     return {
-        "points": np.round(np.stack(points) / UNIT).astype(np.int16),
-        "gap": np.round(np.stack(gaps) / UNIT).astype(np.int16),
-        "joints": np.stack(joints).astype(np.float32),
+        "free": _filled(seen.free, POOL, rng).astype(np.float16),
+        "hand": _filled(seen.hand, HAND, rng).astype(np.float16),
+        "numbers": seen.numbers,
+        "doubt": np.array(seen.doubt, np.float32),
+        "opening_off": np.array(view.state.opening - seen.opening, np.float32),
+        "tip_off": (at.rotation.T @ (tip[:3, 3] - seen.tip(told))).astype(np.float32),
+        "turn_off": rotations.to_rotvec(align.quaternion(turn)).astype(np.float32),
+        "there": np.array(there),
         "opening": np.array(view.state.opening, np.float32),
-        "tip": view.state.tip.astype(np.float32),
-        "family": np.array(view.state.family if view.has_tool else NONE),
         "seen": np.array(view.seen, np.int32),
         "tips_seen": np.array(view.tips_seen, np.int32),
-        "resolution": np.array(view.eye.size[0], np.int32),
     }
+
+
+def _filled(rows: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    return rows[clouds.sample(len(rows), count, rng)]
+
+
+def junk(rng: np.random.Generator, count: int) -> F64:
+    """(count, 3) m: points that are no tool: a wall, a cloud of dust, a lump, anything in the hand's reach."""
+    low, high = clouds.REACH
+    anywhere = rng.uniform(low, high, (count, 3))
+    kind = rng.integers(4)
+    if kind == 0:
+        normal = rng.normal(size=3)
+        normal /= np.linalg.norm(normal)
+        off = (anywhere - rng.uniform(low, high)) @ normal
+        anywhere -= (off - rng.normal(0, 0.002, count))[:, None] * normal
+    elif kind == 1:
+        spread = np.exp(rng.uniform(np.log(0.01), np.log(0.08), 3))
+        anywhere = rng.uniform(low, high) + rng.normal(size=(count, 3)) * spread
+    elif kind == 2:
+        size = rng.uniform(0.01, 0.06, 3)
+        ball = rng.normal(size=(count, 3))
+        anywhere = rng.uniform(low, high) + ball / np.linalg.norm(ball, axis=1, keepdims=True) * size
+    return np.clip(anywhere, low + 1e-6, high - 1e-6)
 
 
 def object_row(view: ObjectView, ranges: ViewRange, rng: np.random.Generator) -> dict[str, np.ndarray] | None:

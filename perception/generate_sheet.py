@@ -74,7 +74,7 @@ def _tools(rng: np.random.Generator) -> list[_Cell]:
         source = states(name, "train", rng, worlds=8)
         for _ in range(_COLUMNS):
             view = look(stage, wrist, next(source), ranges, rng)
-            cloud, joints = view.measured(ranges, rng)
+            cloud, joints, _ = view.measured(ranges, rng)
             found = clouds.split(cloud, joints, hand, rng)
             tip, half = view.state.tip, max(view.state.opening, 0.001) / 2
             mark = tip[:3, 3] + tip[:3, :1].T * np.array([[-half], [half]])

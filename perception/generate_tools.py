@@ -14,6 +14,8 @@ from toolwright.hardware.joints import LEAP
 from toolwright.hardware.robot import F64
 from toolwright.perception.affordance.clouds import tool_cloud
 from toolwright.perception.affordance.hand import HandModel
+from toolwright.perception.affordance.tool_model import ToolModel
+from toolwright.perception.generate_tool_model import tool_model
 from toolwright.perception.generate_views import RESOLUTIONS, Eye, Geoms, Stage, View, of_model
 from toolwright.sim import grasp, grasp_bank, randomize
 from toolwright.sim.camera import D435Noise
@@ -23,7 +25,6 @@ from toolwright.sim.models.tools import TOOLS
 from toolwright.sim.tasks.held_tool import HeldToolConfig, HeldToolTask
 
 SELF, TOOL, OBJECT, TABLE, CLUTTER = 1, 2, 3, 4, 5  # labels of what is seen
-NONE = "none"  # the family of a hand without a tool
 _BOX, _BALL, _CYLINDER, _CAPSULE, _EGG = (
     int(getattr(mujoco.mjtGeom, f"mjGEOM_{name}")) for name in ("BOX", "SPHERE", "CYLINDER", "CAPSULE", "ELLIPSOID")
 )
@@ -53,7 +54,7 @@ class ToolState:
     model: mujoco.MjModel  # of hand and tool
     qpos: F64  # (24,)
     down: F64  # (3,) unit, the tips' usual direction in the palm frame
-    taken: F64  # (4, 4) mid frame in the palm frame, as the hand took the tool
+    known: ToolModel  # what the robot knows of it
 
     @property
     def tip(self) -> F64:
@@ -84,14 +85,16 @@ class ToolView:
     seen: int  # pixels of the tool
     tips_seen: int  # of these, within 25 mm of the tips
 
-    def measured(self, ranges: ViewRange, rng: np.random.Generator) -> tuple[F64, F64]:
-        """What the robot believes: the cloud (N, 3) [m] in the palm frame and its joints (16,) [rad]."""
+    def measured(self, ranges: ViewRange, rng: np.random.Generator) -> tuple[F64, F64, F64]:
+        """What the robot believes: the cloud (N, 3) [m] in the palm frame, its joints (16,) [rad], the camera's place
+        (3,) [m] in the palm frame."""
         # A world with z up, as the robot knows it.
         T_world_palm = _upright(self.up)
-        frame = replace(self.view.frame, T_world_cam=T_world_palm @ self.eye.T_world_cam @ wrong(ranges, rng))
+        believed = self.eye.T_world_cam @ wrong(ranges, rng)
+        frame = replace(self.view.frame, T_world_cam=T_world_palm @ believed)
         cloud = tool_cloud(frame, T_world_palm, self.table if np.isfinite(self.table) else None)
         zero = rng.uniform(-ranges.joint_zero, ranges.joint_zero, 16)
-        return cloud, self.state.qpos[:16] + zero + rng.normal(0, ranges.joint_noise, 16)
+        return cloud, self.state.qpos[:16] + zero + rng.normal(0, ranges.joint_noise, 16), believed[:3, 3]
 
 
 def wrong(ranges: ViewRange, rng: np.random.Generator) -> F64:
@@ -113,6 +116,16 @@ def states(name: str, part: str, rng: np.random.Generator, worlds: int = 32, eve
     bank = grasp_bank.load(name)
     bank = bank.rows(np.concatenate([[0], rng.permutation(bank.part(part))[: 3 * worlds]]).astype(int))
     task = HeldToolTask(HeldToolConfig(tool=name, part=part, level="hard"), worlds, rng, 1, bank)
+    known: dict[int, ToolModel] = {}
+
+    def knowledge(tool: int) -> ToolModel:
+        if tool not in known:
+            taken = np.eye(4)
+            taken[:3, :3], taken[:3, 3] = rotations.rotate(bank.quat[tool], np.eye(3)).T, bank.pos[tool]
+            start = bank.start[tool, grasp.MIDDLE]
+            known[tool] = tool_model(bank.family, bank.params[tool], bank.models[tool], taken, start)
+        return known[tool]
+
     while True:
         task.reset(np.arange(worlds))
         for step in range(task.horizon):
@@ -126,9 +139,8 @@ def states(name: str, part: str, rng: np.random.Generator, worlds: int = 32, eve
             for i in held:
                 if np.isfinite(task.qpos[i]).all():
                     tool = int(task.tool[i])
-                    taken = np.eye(4)
-                    taken[:3, :3], taken[:3, 3] = rotations.rotate(bank.quat[tool], np.eye(3)).T, bank.pos[tool]
-                    yield ToolState(name, bank.params[tool], bank.models[tool], task.qpos[i].copy(), bank.down, taken)
+                    params, model = bank.params[tool], bank.models[tool]
+                    yield ToolState(name, params, model, task.qpos[i].copy(), bank.down, knowledge(tool))
 
 
 def look(

@@ -18,6 +18,7 @@ from toolwright.sim.render import open_renderer
 RESOLUTIONS = ((640, 480), (848, 480), (1280, 720))  # of a D435's depth stream, px
 _SIZES = (192, 288, 416, 640)  # px, edges of the images that are drawn; the smallest that holds what is wanted
 _NEAR, _FAR = 0.05, 3.0  # m
+_FLAT = (24, 10)  # flat faces around a round thing and along it: at most 0.1 mm off for a finger
 _MARGIN = 16  # px around what is of interest
 _TO_OPENCV = np.diag([1.0, -1.0, -1.0])
 
@@ -43,16 +44,26 @@ class Geoms:
 
 
 def of_model(model: mujoco.MjModel, data: mujoco.MjData, label: np.ndarray) -> Geoms:
-    """The geoms of a state with current kinematics, those with a label (ngeom,) above zero."""
+    """The geoms of a state with current kinematics, those with a label (ngeom,) above zero.
+
+    Meshes are numbered as in the model: a stage that draws them has its hulls, see `hulls_of`.
+    """
     shown = np.flatnonzero(label > 0)
+    meshes = np.where(model.geom_type[shown] == int(mujoco.mjtGeom.mjGEOM_MESH), model.geom_dataid[shown], -1)
     return Geoms(
         model.geom_type[shown],
         model.geom_size[shown],
         data.geom_xpos[shown],
         data.geom_xmat[shown].reshape(-1, 3, 3),
-        np.full(len(shown), -1),
+        meshes,
         label[shown],
     )
+
+
+def hulls_of(model: mujoco.MjModel) -> list[F64]:
+    """Corners (k, 3) [m] of a model's meshes."""
+    starts, counts = model.mesh_vertadr, model.mesh_vertnum
+    return [model.mesh_vert[start : start + n].astype(float) for start, n in zip(starts, counts, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -89,7 +100,8 @@ class Stage:
         spec.stat.extent, spec.stat.center = 1.0, [0, 0, 0]
         spec.visual.map.znear, spec.visual.map.zfar = _NEAR, _FAR
         spec.visual.quality.offsamples = 0
-        spec.visual.quality.numslices = spec.visual.quality.numstacks = 48
+        spec.visual.quality.shadowsize = 0
+        spec.visual.quality.numslices, spec.visual.quality.numstacks = _FLAT
         spec.worldbody.add_camera(name="camera")
         self._frames = []
         for i, points in enumerate(hulls or []):
@@ -166,12 +178,24 @@ class Stage:
             camera.frustum_center, camera.frustum_width = (low[0] + high[0]) / 2, (high[0] - low[0]) / 2
             camera.frustum_bottom, camera.frustum_top = -high[1], -low[1]
             camera.frustum_near, camera.frustum_far = _NEAR, _FAR
-        renderer.enable_depth_rendering()
-        depth = renderer.render().astype(float)
-        renderer.enable_segmentation_rendering()
-        which = renderer.render()[..., 0]
+        depth, which = self._read(size)
+        return depth, np.append(geoms.label, 0)[which]
+
+    def _read(self, size: int) -> tuple[F64, np.ndarray]:
+        """Depth [m], 0 for nothing, and index of the geom, -1 for nothing: both of one drawing."""
+        renderer = self._renderers[size]
+        rect, context = mujoco.MjrRect(0, 0, size, size), renderer._mjr_context
+        colors, buffer = np.empty((size, size, 3), np.uint8), np.empty((size, size), np.float32)
+        renderer._gl_context.make_current()
+        scene = renderer.scene
+        scene.flags[mujoco.mjtRndFlag.mjRND_SEGMENT] = scene.flags[mujoco.mjtRndFlag.mjRND_IDCOLOR] = True
+        mujoco.mjr_render(rect, scene, context)
+        mujoco.mjr_readPixels(colors, buffer, rect, context)
+        which = colors[::-1, :, 0].astype(np.intp) + 256 * colors[::-1, :, 1].astype(np.intp) - 1
+        # MuJoCo draws with reversed depth: 1 at the near plane, 0 at the far one.
+        depth = _NEAR * _FAR / (_NEAR + buffer[::-1].astype(float) * (_FAR - _NEAR))
         depth[which < 0] = 0.0
-        return depth, np.where(which < 0, 0, geoms.label[which])
+        return depth, which
 
     def _fill(self, scene: mujoco.MjvScene, geoms: Geoms) -> None:
         color = np.ones(4, np.float32)

@@ -21,11 +21,19 @@ class ObjectPart:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """A direction of an object that has a name: the face of a die with six points, the tip of a screwdriver."""
+
+    name: str
+    direction: F64  # (3,) unit, in the object's frame
+
+
+@dataclass(frozen=True)
 class SceneObject:
     """One thing in the scene.
 
     `size` is the full extent along the object's own axes. `shape` is one of sphere, box, cylinder, capsule, cup, mesh,
-    bar (a rigid tool with an upright handle), tube, button, line, bolt, strip, tool.
+    bar (a rigid tool with an upright handle), tube, button, line, bolt, strip, tool, die, screwdriver, letter.
     """
 
     name: str
@@ -44,6 +52,7 @@ class SceneObject:
     contents: float = 0.0  # ml of liquid in a cup
     length: float = 0.0  # m of a strip that its stand still holds
     turn: float = 0.0  # rad that a bolt's nut was turned, counter-clockwise from above
+    marks: tuple[Mark, ...] = ()
 
     @property
     def top(self) -> float:
@@ -88,6 +97,8 @@ class Scene:
     workspace: Box  # where the tips may go
     table_height: float  # m
     notes: tuple[str, ...] = field(default=())  # what perception could not make out, in plain words
+    loose: HeldTool | None = None  # an articulated tool that is not in the hand: in its stand, or where it fell
+    in_palm: str = ""  # what lies loose in the palm-up hand
 
 
 class Perception(Protocol):

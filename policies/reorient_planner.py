@@ -9,17 +9,47 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass, field
+from typing import Protocol
 
+import mujoco
 import numpy as np
 from mujoco.batch import Batch
 
 from toolwright.hardware import rotations
-from toolwright.hardware.reorient import ACTIONS, CENTER, advance
+from toolwright.hardware.reorient import ACTIONS, CENTER, ReorientInterface, advance
 from toolwright.hardware.robot import F64
 from toolwright.sim import randomize
+from toolwright.sim.models.in_hand import InHandModel
 from toolwright.sim.models.physics import CONTROL_PERIOD
 from toolwright.sim.randomize_reorient import LEVELS
-from toolwright.sim.tasks.reorient import ReorientTask
+from toolwright.sim.tasks.reorient import ReorientConfig
+
+
+class Plannable(Protocol):
+    """What is planned from: a `ReorientTask`, whose state is the truth, or a `PalmTwin`, which only believes it."""
+
+    @property
+    def n(self) -> int: ...
+    @property
+    def config(self) -> ReorientConfig: ...
+    @property
+    def model(self) -> mujoco.MjModel: ...
+    @property
+    def scene(self) -> InHandModel: ...
+    @property
+    def batch(self) -> Batch: ...
+    @property
+    def interface(self) -> ReorientInterface: ...
+
+    variant: np.ndarray  # (n,) shape of each object
+    qpos: np.ndarray  # (n, 23)
+    ctrl: np.ndarray  # (n, 16)
+    gravity: F64  # (n, 3) unit, palm frame
+    goal: F64  # (n, 4)
+    age: np.ndarray  # (n,) control steps since the goal was set
+    time: np.ndarray  # (n,) control steps since the beginning
+
+    def error(self) -> F64: ...
 
 
 @dataclass
@@ -28,7 +58,9 @@ class PlanCosts:
 
     on_the_way: float = 0.5  # share of the mean error over the plan
     spin: float = 0.03  # per rad/s of the object, at the end and on the way
-    rest: float = 0.03  # the same near the goal, where it shall come to rest
+    fast: float = 0.0  # per rad/s beyond `limit`: what follows the object by camera must not lose it
+    limit: float = 6.0  # rad/s
+    rest: float = 0.03  # the price of spin near the goal, where it shall come to rest
     away: float = 15.0  # per m from the middle of the hand beyond `free`: at 6, one object in three falls out
     free: float = 0.025  # m
     dropped: float = 5.0
@@ -58,9 +90,9 @@ _PROGRESS = 0.1  # rad
 
 
 class Planner:
-    """Plans for all worlds of a task. Knows the true state, the shape and its size; nothing else of the world."""
+    """Plans for all worlds of a task. Knows the state, the shape and its size; nothing else of the world."""
 
-    def __init__(self, task: ReorientTask, config: PlannerConfig, rng: np.random.Generator, nthread: int = 0) -> None:
+    def __init__(self, task: Plannable, config: PlannerConfig, rng: np.random.Generator, nthread: int = 0) -> None:
         self.task, self.config, self.rng = task, config, rng
         self.copies = config.plans * config.models
         model = copy(task.model)
@@ -178,6 +210,7 @@ class Planner:
             away = np.linalg.norm(q[:, 16:19] - CENTER, axis=1)
             joints = np.abs(v[:, :16]).max(axis=1)
             step = np.minimum(spin, 20) * (price.spin + price.rest * near) + price.joints * near * joints
+            step += price.fast * np.maximum(np.minimum(spin, 20) - price.limit, 0)
             step += price.away * np.maximum(away - price.free, 0) + price.dropped * (away > task.config.lost)
             total += (price.on_the_way * error + step) / steps
             if t == steps - 1:

@@ -9,19 +9,26 @@ import mujoco
 import numpy as np
 
 from toolwright.hardware.joints import FR3, FR3_HOME, FR3_LEAP, LEAP
-from toolwright.hardware.robot import F64
+from toolwright.hardware.robot import F64, JointTarget
 from toolwright.hardware.safety import SafetyGate
 from toolwright.policies.hand import hand_shapes
 from toolwright.policies.hand.bar_use import BarUse
+from toolwright.policies.hand.palm_start import lay_in_palm
+from toolwright.policies.hand.turn_use import TurnUse
 from toolwright.policies.tool.jobs import use_of
 from toolwright.policies.tool.tool_use import ToolUse
 from toolwright.sim import grasp_bank, liquid, severing
 from toolwright.sim.models.implements import switch_on_magnets
+from toolwright.sim.models.stand import place_in_stand
+from toolwright.sim.models.tools import family
 from toolwright.sim.perception import SimPerception, StateNoise
 from toolwright.sim.robot import RobotError, SimRobot, place_in_hand
 from toolwright.sim.scene import SceneSpec, build
+from toolwright.sim.scene_fixtures import Stand
+from toolwright.sim.scene_turnables import Die, Letter, Screwdriver, shape_of
 
 ANCHOR = 1  # of the grasp: half open
+SETTLE = 0.5  # s that a tool has in its stand before anything moves
 SENSOR = StateNoise()
 
 
@@ -34,7 +41,7 @@ class SimulatedWorld:
     data: mujoco.MjData
     robot: SimRobot
     perception: SimPerception
-    actions: ToolUse | BarUse
+    actions: ToolUse | BarUse | TurnUse
 
 
 def simulate(
@@ -59,6 +66,8 @@ def simulate(
     """
     if spec.robot.arm is None or spec.robot.hand is None:
         raise RobotError(f"scene '{spec.name}' has no arm or no hand, and actions need both")
+    if spec.in_palm is not None:
+        return _palm_up(spec, spec.in_palm, rng, noise)
     if spec.tool is None:
         return _bare_handed(spec, rng, noise)
     bank = grasp_bank.load(spec.tool.family)
@@ -67,14 +76,39 @@ def simulate(
     data = mujoco.MjData(model)
     for joint, q in zip(FR3.names, FR3_HOME, strict=True):
         data.joint(joint).qpos[0] = q
-    place_in_hand(model, data, bank, index, ANCHOR, spec.tool_name)
+    if spec.tool.stand is None:
+        place_in_hand(model, data, bank, index, ANCHOR, spec.tool_name)
+    else:
+        _stand_up(model, data, spec)
     happens = (liquid.flow(model, data, spec), severing.severing(model, data, spec))
     robot = SimRobot(model, data, FR3_LEAP, processes=[step for step in happens if step])
+    if spec.tool.stand is not None:
+        _let_settle(robot)
     gate = SafetyGate(robot, clock=lambda: float(data.time))
     gate.connect()
     perception = SimPerception(model, data, spec, noise, rng)
-    actions = use_of(spec.tool.family)(gate, perception, bank, index, controller, _base(spec))
+    actions = use_of(spec.tool.family)(gate, perception, bank, index, controller, base_of(spec))
     return SimulatedWorld(spec, model, data, robot, perception, actions)
+
+
+def _stand_up(model: mujoco.MjModel, data: mujoco.MjData, spec: SceneSpec) -> None:
+    """The hand open and empty, the tool in its stand."""
+    assert spec.tool is not None and spec.tool.stand is not None and spec.tool_name is not None
+    for joint, q in zip(LEAP.names, hand_shapes.OPEN, strict=True):
+        data.joint(joint).qpos[0] = q
+        data.actuator(joint).ctrl[0] = q
+    stand = spec.objects[spec.tool.stand]
+    assert isinstance(stand, Stand)
+    tool = family(spec.tool.family)
+    params = tool.params(**spec.tool.params)
+    place_in_stand(model, data, tool, params, spec.tool_name, spec.tool.stand, stand.depth)
+
+
+def _let_settle(robot: SimRobot) -> None:
+    """The robot at rest until the tool stands still."""
+    robot.connect()
+    for _ in range(round(SETTLE / robot.period)):
+        robot.send(JointTarget(np.array([*FR3_HOME, *hand_shapes.OPEN])))
 
 
 def _bare_handed(spec: SceneSpec, rng: np.random.Generator, noise: StateNoise | None) -> SimulatedWorld:
@@ -89,7 +123,18 @@ def _bare_handed(spec: SceneSpec, rng: np.random.Generator, noise: StateNoise | 
     gate = SafetyGate(robot, clock=lambda: float(data.time))
     gate.connect()
     perception = SimPerception(model, data, spec, noise, rng)
-    return SimulatedWorld(spec, model, data, robot, perception, BarUse(gate, perception, _base(spec)))
+    return SimulatedWorld(spec, model, data, robot, perception, BarUse(gate, perception, base_of(spec)))
+
+
+def _palm_up(spec: SceneSpec, name: str, rng: np.random.Generator, noise: StateNoise | None) -> SimulatedWorld:
+    model = build(spec).compile()
+    data = mujoco.MjData(model)
+    shapes = {key: shape_of(obj) for key, obj in spec.objects.items() if isinstance(obj, Die | Screwdriver | Letter)}
+    robot = lay_in_palm(model, data, name, shapes[name], rng)
+    gate = SafetyGate(robot, clock=lambda: float(data.time))
+    gate.connect()
+    perception = SimPerception(model, data, spec, noise, rng)
+    return SimulatedWorld(spec, model, data, robot, perception, TurnUse(gate, perception, shapes, base_of(spec)))
 
 
 def nearest(bank: grasp_bank.GraspBank, params: Any) -> int:
@@ -109,7 +154,8 @@ def nearest(bank: grasp_bank.GraspBank, params: Any) -> int:
     return min(range(len(bank.params)), key=unlike)
 
 
-def _base(spec: SceneSpec) -> F64:
+def base_of(spec: SceneSpec) -> F64:
+    """(4, 4): where a scene's robot stands."""
     T_world_base = np.eye(4)
     matrix = np.zeros(9)
     mujoco.mju_quat2Mat(matrix, np.array(spec.robot.rotation))

@@ -171,14 +171,14 @@ def _edges(depth: F64, step: float) -> np.ndarray:
 
 def _incidence(depth: F64, K: F64) -> F64:
     """(H, W) angle between the ray and the surface normal [rad]; of no meaning at edges."""
-    v, u = np.indices(depth.shape)
-    rays = np.stack([(u - K[0, 2]) / K[0, 0], (v - K[1, 2]) / K[1, 1], np.ones_like(depth)], axis=-1)
-    points = rays * depth[..., None]
-    along_u, along_v = np.gradient(points, axis=1), np.gradient(points, axis=0)
-    normal = np.cross(along_u, along_v)
-    length = np.linalg.norm(normal, axis=-1) * np.linalg.norm(rays, axis=-1)
-    cosine = np.abs((normal * rays).sum(axis=-1)) / np.maximum(length, 1e-12)
-    return np.where(length > 1e-12, np.arccos(np.clip(cosine, 0, 1)), 0.0)
+    # For rays r with a third component of one, the normal of the surface z(u, v) r has the product z with r.
+    along_v, along_u = np.gradient(depth)
+    x = (np.arange(depth.shape[1]) - K[0, 2]) / K[0, 0]
+    y = ((np.arange(depth.shape[0]) - K[1, 2]) / K[1, 1])[:, None]
+    across_u, across_v = K[0, 0] * along_u, K[1, 1] * along_v
+    square = across_u**2 + across_v**2 + (depth + x * across_u + y * across_v) ** 2
+    length = np.sqrt(square * (x**2 + y**2 + 1))
+    return np.where(length > 1e-12, np.arccos(np.minimum(depth / np.maximum(length, 1e-12), 1)), 0.0)
 
 
 def _correlated(white: F64, length: float) -> F64:

@@ -11,13 +11,15 @@ import mujoco
 import numpy as np
 
 from toolwright.hardware import rotations
+from toolwright.hardware.reorient import lies_in_palm
 from toolwright.hardware.robot import F64
-from toolwright.perception.scene import Box, HeldTool, ObjectPart, Scene, SceneObject
+from toolwright.perception.scene import Box, HeldTool, Mark, ObjectPart, Scene, SceneObject
 from toolwright.sim import liquid
 from toolwright.sim.models import tools
 from toolwright.sim.scene_fixtures import Bolt, Strip
 from toolwright.sim.scene_objects import bounds, opening, parts
 from toolwright.sim.scene_spec import Bar, BoxObject, Button, ObjectSpec, SceneSpec, color_name
+from toolwright.sim.scene_turnables import Die, Letter, Screwdriver, marks
 
 _GAP = 1.5  # lengths of a piece between the middles of two: they are parted
 _FALLEN = 0.02  # m below the table top
@@ -34,6 +36,14 @@ class StateNoise:
     tool_opening: float = 0.0003  # m
     contents: float = 0.005  # ml, as a scale under a cup weighs it
     turn: float = 0.01  # rad
+    # What is wrong about the tool in the same way at every look, drawn once: where camera and hand were calibrated to be.
+    tool_pos_bias: float = 0.0  # m on each axis
+    tool_turn_bias: float = 0.0  # rad about each axis
+    tool_opening_bias: float = 0.0  # m
+
+
+def _marks(obj: ObjectSpec) -> tuple[Mark, ...]:
+    return tuple(Mark(*mark) for mark in marks(obj).items()) if isinstance(obj, Die | Screwdriver | Letter) else ()
 
 
 class SimPerception:
@@ -67,21 +77,32 @@ class SimPerception:
         if missing := [name for name, body in self._bodies.items() if body < 0]:
             raise ValueError(f"the model has no {missing}: it was built from another scene")
         self._cups = liquid.cups(spec)
+        self._in_hand = spec.tool is not None and spec.tool.stand is None
+        self._bias = self._draw_bias()
         workspace = spec.workspace
         self._workspace = Box(np.array(workspace.lower), np.array(workspace.upper))
 
     def look(self) -> Scene:
         """Measures everything once."""
         objects = {name: self._object(name, obj) for name, obj in self._spec.objects.items()}
+        tool, held = self._tool(), self._held()
         fallen = [name for name, seen in objects.items() if seen.pos[2] < self._spec.table.height - _FALLEN]
         return Scene(
             stamp=float(self._data.time),
             objects=objects,
-            tool=self._tool(),
+            tool=tool if held else None,
+            loose=None if held else tool,
             workspace=self._workspace,
             table_height=self._spec.table.height,
             notes=tuple(f"{name} has fallen off the table" for name in fallen),
+            in_palm=next((name for name in objects if self._lies_in_palm(objects[name])), ""),
         )
+
+    def _lies_in_palm(self, item: SceneObject) -> bool:
+        if self._spec.in_palm is None or item.fixed or not item.marks:
+            return False
+        palm = self._data.body("palm")
+        return lies_in_palm(palm.xpos, palm.xquat, item.pos)
 
     def _object(self, name: str, obj: ObjectSpec) -> SceneObject:
         body = self._bodies[name]
@@ -107,6 +128,7 @@ class SimPerception:
             contents=self._contents(name),
             length=self._length(name, obj) if isinstance(obj, Strip) else 0.0,
             turn=self._turn(name) if isinstance(obj, Bolt) else 0.0,
+            marks=_marks(obj),
         )
 
     def _contents(self, name: str) -> float:
@@ -132,6 +154,29 @@ class SimPerception:
         start = self._model.jnt_qposadr[joint]
         return self._data.qpos[start : start + 3].copy(), self._data.qpos[start + 3 : start + 7].copy()
 
+    def _draw_bias(self) -> tuple[F64, F64, float]:
+        """Shift (3,) m, turn (4,) and opening m by which the tool is measured wrongly; none where none is declared."""
+        n, rng = self._noise, self._rng
+        if not (n.tool_pos_bias or n.tool_turn_bias or n.tool_opening_bias):
+            return np.zeros(3), np.array([1.0, 0, 0, 0]), 0.0
+        turn = rotations.from_rotvec(rng.normal(0, n.tool_turn_bias, 3))
+        return rng.normal(0, n.tool_pos_bias, 3), turn, float(rng.normal(0, n.tool_opening_bias))
+
+    def _held(self) -> bool:
+        """Whether the hand alone bears the tool, or did until stand or table took it over from the hand."""
+        if self._spec.tool is None or self._spec.tool.stand is None:
+            return self._in_hand
+        model, data = self._model, self._data
+        tool = model.body(self._spec.tool_name).id
+        robot = model.body_rootid[model.body("palm").id]
+        roots = model.body_rootid[model.geom_bodyid[data.contact.geom]]
+        others = {int(pair[pair != tool][0]) for pair in roots if (pair == tool).any() and (pair != tool).any()}
+        if robot in others and len(others) == 1:
+            self._in_hand = True
+        elif others and robot not in others:
+            self._in_hand = False
+        return self._in_hand
+
     def _tool(self) -> HeldTool | None:
         if self._spec.tool is None or self._spec.tool_name is None:
             return None
@@ -141,12 +186,13 @@ class SimPerception:
         turn = rotations.from_rotvec(self._rng.normal(0, self._noise.tool_turn, 3))
         shift = self._rng.normal(0, self._noise.tool_pos, 3)
         T_world_tip = tool.T_world_tip.copy()
-        T_world_tip[:3, :3] = rotations.rotate(turn, T_world_tip[:3, :3].T).T
-        T_world_tip[:3, 3] += shift
+        off, askew, wider = self._bias
+        T_world_tip[:3, :3] = rotations.rotate(turn, T_world_tip[:3, :3].T).T @ rotations.rotate(askew, np.eye(3)).T
+        T_world_tip[:3, 3] += shift + off
         return replace(
             tool,
-            opening=tool.opening + float(self._rng.normal(0, self._noise.tool_opening)),
-            pos_palm=tool.pos_palm + self._rng.normal(0, self._noise.tool_pos, 3),
-            quat_palm=rotations.multiply(tool.quat_palm, turn),
+            opening=tool.opening + float(self._rng.normal(0, self._noise.tool_opening)) + wider,
+            pos_palm=tool.pos_palm + self._rng.normal(0, self._noise.tool_pos, 3) + off,
+            quat_palm=rotations.multiply(rotations.multiply(tool.quat_palm, turn), askew),
             T_world_tip=T_world_tip,
         )

@@ -1,8 +1,11 @@
-"""What is wrong with what is measured while picking: the truth with a sensor's noise, or a camera's errors."""
+"""What is wrong with what is measured while picking: the truth with a sensor's noise, or errors assumed for a camera.
+
+In the state `camera` nothing here counts: a depth camera's images are looked at.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -18,13 +21,14 @@ class Errors:
     blind: bool = False  # the object is not seen where tips are near it: what was seen before counts
 
 
-SENSOR = Errors()
+SENSOR, NOTHING = Errors(), Errors(*[(0.0, 0.0)] * 6)  # type: ignore[arg-type]
 BLIND = (0.03, 0.02)  # m: tips as near as this, and less than this above it, hide an object from the camera
-# Those of the camera are assumed, well inside what is asked of an encoder: 1 mm opening, 2 mm width, 3 mm tips.
+# Those assumed for a camera are inside what is asked of an encoder: 1 mm opening, 2 mm width, 3 mm tips. For training.
 ERRORS = {
-    "exact": Errors(*[(0.0, 0.0)] * 6),  # type: ignore[arg-type]
+    "exact": NOTHING,
     "privileged": SENSOR,
-    "camera": Errors(
+    "camera": replace(NOTHING, blind=True),
+    "assumed": Errors(
         object_pos=(0.0010, 0.0005),
         object_yaw=(0.08, 0.03),
         object_width=(0.0010, 0.0003),

@@ -18,6 +18,8 @@ from pydantic import ValidationError
 from toolwright.hardware.robot import F64
 from toolwright.sim import liquid
 from toolwright.sim.camera import d435_focal_length
+from toolwright.sim.models import in_hand
+from toolwright.sim.models.leap import HandSurface
 from toolwright.sim.models.physics import new_spec, solve_thoroughly
 from toolwright.sim.models.robot import add_robot
 from toolwright.sim.models.tools import add_tool, family
@@ -43,6 +45,7 @@ __all__ = [
 CAMERA = "camera"  # the depth camera of every scene
 OVERVIEW = "overview"  # sees robot and table, for videos
 CLOSEUP = "closeup"  # sees the workspace, for videos
+IN_PALM = np.array([0.51, 0.03, 0.37])  # m from the arm's base, where things lie in its palm-up hand
 _TRIES, _RESTARTS = 100, 20
 
 
@@ -129,7 +132,7 @@ def _drawn(obj: ObjectSpec, drawn: ObjectRandomization, rng: np.random.Generator
     changes: dict[str, Any] = {name: interval.draw(rng) for name, interval in drawn.ranges()}
     if "density" in changes:
         changes["mass"] = None
-    elif "mass" in changes:
+    elif "mass" in changes and "density" in type(obj).model_fields:
         changes["density"] = None
     return type(obj).model_validate({**obj.model_dump(), **changes})
 
@@ -167,7 +170,11 @@ def _follow(scene: SceneSpec, placed: dict[str, ObjectSpec]) -> None:
 
 def _add_robot_and_tool(spec: mujoco.MjSpec, scene: SceneSpec) -> None:
     robot = scene.robot
-    add_robot(spec, robot.arm, robot.hand, np.array(robot.pos), np.array(robot.rotation))
+    # Loose things in the hand are simulated as in the task that turns them, surface and contacts alike.
+    surface = HandSurface() if scene.in_palm is None else in_hand.SURFACE
+    palm = add_robot(spec, robot.arm, robot.hand, np.array(robot.pos), np.array(robot.rotation), surface)
+    if scene.in_palm is not None:
+        in_hand.soften(palm.find_all("geom"))
     if robot.arm is not None:
         add_pedestal(spec, np.array(robot.pos), scene.table)
     if scene.tool is not None and scene.tool_name is not None:
@@ -192,6 +199,10 @@ def _add_cameras(spec: mujoco.MjSpec, scene: SceneSpec) -> None:
     target = np.array([center[0] - 0.12, center[1], scene.table.height + 0.34])
     _add_view(spec, OVERVIEW, target, target + [1.15, -1.1, 0.4])
     target = np.array([center[0], center[1], scene.table.height + 0.1])
+    if scene.in_palm is not None:
+        target = np.array(scene.robot.pos) + IN_PALM
+        _add_view(spec, CLOSEUP, target, target + [0.3, -0.18, 0.34])
+        return
     _add_view(spec, CLOSEUP, target, target + [0.5, -0.42, 0.3])
 
 

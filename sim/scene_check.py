@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from toolwright.sim.models.objects import MeshError
 from toolwright.sim.models.physics import new_spec
 from toolwright.sim.models.tools import ToolError, family
+from toolwright.sim.scene_fixtures import Stand
 from toolwright.sim.scene_objects import add_object, add_table, bounds, lowest, position
 from toolwright.sim.scene_spec import (
     MAX_OBJECTS,
@@ -22,6 +23,7 @@ from toolwright.sim.scene_spec import (
     SceneSpec,
     suggestion,
 )
+from toolwright.sim.scene_turnables import Die, Letter, Screwdriver, marks
 
 Path = tuple[str | int, ...]  # of a field, for instance ("objects", "bead", "radius")
 Problem = tuple[Path, str]
@@ -36,7 +38,7 @@ def problems(scene: SceneSpec) -> list[Problem]:
     Args:
         scene: what to check.
     """
-    found = [*_held_tool(scene), *_robot(scene), *_names(scene)]
+    found = [*_held_tool(scene), *_in_palm(scene), *_robot(scene), *_names(scene)]
     for name, obj in scene.objects.items():
         try:
             bounds(obj)
@@ -60,6 +62,23 @@ def _held_tool(scene: SceneSpec) -> Iterator[Problem]:
         yield ("tool",), str(error)
     if scene.robot.hand is None:
         yield ("tool",), "needs a hand that holds it, and robot.hand is null"
+    if scene.tool.stand is not None and not isinstance(scene.objects.get(scene.tool.stand), Stand):
+        stands = [name for name, obj in scene.objects.items() if isinstance(obj, Stand)]
+        yield ("tool", "stand"), f"there is no stand '{scene.tool.stand}'{suggestion(scene.tool.stand, stands)}"
+
+
+def _in_palm(scene: SceneSpec) -> Iterator[Problem]:
+    name = scene.in_palm
+    if name is None:
+        return
+    if name not in scene.objects:
+        yield ("in_palm",), f"there is no object '{name}'{suggestion(name, list(scene.objects))}"
+    elif not isinstance(scene.objects[name], Die | Screwdriver | Letter):
+        yield ("in_palm",), f"'{name}' is a {scene.objects[name].shape}; a die, a screwdriver or a letter can lie there"
+    if scene.tool is not None:
+        yield ("in_palm",), f"the hand holds {scene.tool.family} already; remove tool or in_palm"
+    if scene.robot.hand is None or scene.robot.arm is None:
+        yield ("in_palm",), "needs an arm and a hand"
 
 
 def _robot(scene: SceneSpec) -> Iterator[Problem]:
@@ -106,6 +125,12 @@ def _on_table(scene: SceneSpec, xy: np.ndarray) -> bool:
 
 def _goals(scene: SceneSpec) -> Iterator[Problem]:
     for i, goal in enumerate(scene.goal):
+        for kind, pair in (("up", goal.up), ("down", goal.down)):
+            thing = scene.objects.get(pair[0]) if pair else None
+            if pair and thing is not None:
+                sides = marks(thing) if isinstance(thing, Die | Screwdriver | Letter) else {}
+                if pair[1] not in sides:
+                    yield ("goal", i, kind), f"'{pair[0]}' has no side '{pair[1]}'{suggestion(pair[1], list(sides))}"
         for kind, names in goal.kinds().items():
             for name in names:
                 if name not in scene.objects:

@@ -1,4 +1,4 @@
-"""What tools work on, as scene objects: a line, a bolt with a nut, a strip to cut. Part of the schema."""
+"""What tools work on or stand in, as scene objects: a line, a bolt with a nut, a strip, a stand. Part of the schema."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from toolwright.sim.scene_base import Color, Length, SceneThing
+from toolwright.sim.models.stand import DEPTH
+from toolwright.sim.scene_base import Color, Friction, Length, SceneThing
 
 
 class Line(SceneThing):
@@ -53,3 +54,20 @@ class Strip(SceneThing):
     height: Length = Field(0.12, description="Of its middle above the bottom [m].")
     strength: float = Field(1.0, ge=0.05, le=50, description="With which both blades have to press to part it [N].")
     color: Color = Field("green", description="Palette name or #rrggbb, of the strip.")
+
+
+class Stand(SceneThing):
+    """A pocket on the table, firmly held, in which an articulated tool stands upright with its tips down.
+
+    Its x is the direction in which the tool opens. `pos` is the center of the box around it.
+    """
+
+    fixed: ClassVar[bool] = True
+
+    shape: Literal["stand"]
+    inner: tuple[Length, Length] | None = Field(
+        None, description="Free width along x and y [m]; by default as the scene's tool needs it."
+    )
+    depth: float = Field(DEPTH, ge=0.01, le=0.2, description="Of the pocket [m].")
+    friction: Friction = Field(0.3, description="Sliding friction coefficient of the walls on the tool.")
+    color: Color = Field("black", description="Palette name or #rrggbb.")

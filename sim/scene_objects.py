@@ -8,11 +8,11 @@ import mujoco
 import numpy as np
 
 from toolwright.hardware.robot import F64
-from toolwright.sim.models import fixtures, implements, objects
+from toolwright.sim.models import fixtures, implements, in_hand, objects, stand
 from toolwright.sim.models.implements import Part
 from toolwright.sim.models.physics import collide_as_thing, new_spec
 from toolwright.sim.models.tools import add_tool, family
-from toolwright.sim.scene_fixtures import Bolt, Line, Strip
+from toolwright.sim.scene_fixtures import Bolt, Line, Stand, Strip
 from toolwright.sim.scene_spec import (
     DEFAULT_DENSITY,
     Bar,
@@ -29,9 +29,11 @@ from toolwright.sim.scene_spec import (
     Tube,
     rgb,
 )
+from toolwright.sim.scene_turnables import Die, Letter, Screwdriver, pips, shape_of
 
 TABLE_THICKNESS = 0.04  # m
 TABLE_ABOVE_FLOOR = 0.72  # m
+_UNFITTED = (0.02, 0.02)  # m, pocket of a stand that no tool belongs to
 
 
 def rotation_matrix(obj: ObjectSpec) -> F64:
@@ -58,13 +60,16 @@ def bounds(obj: ObjectSpec) -> tuple[F64, F64]:
         case Cup():
             outer = obj.inner_diameter / 2 + obj.wall
             half = np.array([outer, outer, obj.height / 2])
-        case Bar() | Tube() | Line() | Bolt() | Strip():
+        case Bar() | Tube() | Line() | Bolt() | Strip() | Stand():
             half = implements.box_around(parts(obj)) / 2
         case Button():
             half = implements.button_size(obj.plate, obj.travel) / 2
         case Mesh():
             lower, upper = objects.mesh_bounds(obj.file, obj.scale)
             half = (upper - lower) / 2
+        case Die() | Screwdriver() | Letter():
+            corners = np.concatenate([part.outline() for part in shape_of(obj).parts])
+            return corners.min(axis=0), corners.max(axis=0)
         case ToolObject():
             return _tool_bounds(obj.family, tuple(sorted(obj.params.items())))
     return -half, half
@@ -83,6 +88,8 @@ def parts(obj: ObjectSpec) -> tuple[Part, ...]:
             return fixtures.bolt_parts(obj.flats, obj.nut_height, obj.stand)
         case Strip():
             return fixtures.strip_parts(obj.pieces, obj.piece, obj.width, obj.thickness, obj.height)
+        case Stand():
+            return stand.stand_parts(obj.inner or _UNFITTED, obj.depth)
         case _:
             return ()
 
@@ -126,7 +133,7 @@ _Outline = tuple[F64, F64, float]  # center (2,), corners (n, 2) about it (none 
 
 def _outlines(obj: ObjectSpec) -> list[_Outline]:
     center, matrix = np.array(obj.pos[:2]), rotation_matrix(obj)
-    if not isinstance(obj, BoxObject | Bar | Tube | Button | Line | Bolt | Strip) or abs(matrix[2, 2]) < 0.999:
+    if not isinstance(obj, BoxObject | Bar | Tube | Button | Line | Bolt | Strip | Stand) or abs(matrix[2, 2]) < 0.999:
         return [(center, np.zeros((0, 2)), footprint(obj))]
     pieces = parts(obj) or (Part("", np.zeros(3), 2 * bounds(obj)[1]),)
     signs = np.array([(1, 1), (-1, 1), (-1, -1), (1, -1)])
@@ -195,11 +202,19 @@ def add_object(spec: mujoco.MjSpec, name: str, obj: ObjectSpec, table: TableSpec
     if isinstance(obj, Line):
         fixtures.add_line(body, parts(obj), rgba)
         return body
+    if isinstance(obj, Die | Screwdriver | Letter):
+        in_hand.add_parts(spec, body, name, shape_of(obj), obj.mass, rgba)
+        for pos_pip, normal, radius in pips(obj):
+            objects.add_spot(body, pos_pip, normal, radius)
+        return body
     if isinstance(obj, Strip):
         fixtures.add_strip(spec, body, parts(obj), rgba)
         return body
     if isinstance(obj, Bolt):
         fixtures.add_bolt(spec, body, parts(obj), obj.torque, rgba)
+        return body
+    if isinstance(obj, Stand):
+        stand.add_stand(body, parts(obj), obj.friction, rgba)
         return body
     density = obj.density or DEFAULT_DENSITY
     match obj:

@@ -14,6 +14,8 @@ import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
 from toolwright.sim.models.objects import CUP_FLOOR
+from toolwright.sim.models.stand import seat
+from toolwright.sim.models.tools import ToolError, family
 from toolwright.sim.scene_base import (
     COLORS,
     Color,
@@ -27,7 +29,8 @@ from toolwright.sim.scene_base import (
     Vec3,
     suggestion,
 )
-from toolwright.sim.scene_fixtures import Bolt, Line, Strip
+from toolwright.sim.scene_fixtures import Bolt, Line, Stand, Strip
+from toolwright.sim.scene_turnables import Die, Letter, Screwdriver
 
 __all__ = ["COLORS", "SceneError", "suggestion"]
 
@@ -53,11 +56,12 @@ class RobotSpec(Posed):
 
 
 class HeldToolSpec(Strict):
-    """A tool that the hand holds from the start."""
+    """A tool that the hand holds from the start, or fetches from its stand."""
 
     family: str = Field(description="Tool family, for instance tweezers.")
     params: dict[str, float] = Field(default_factory=dict, description="Parameters that differ from the nominal [SI].")
     name: str | None = Field(None, description="Name in the scene; the family's name by default.")
+    stand: str | None = Field(None, description="The stand in which it starts; in the hand by default.")
 
 
 class WorkspaceSpec(Strict):
@@ -247,7 +251,23 @@ class ToolObject(SceneThing):
 
 
 ObjectSpec: TypeAlias = Annotated[
-    Sphere | BoxObject | Cylinder | Capsule | Cup | Bar | Tube | Button | Line | Bolt | Strip | Mesh | ToolObject,
+    Sphere
+    | BoxObject
+    | Cylinder
+    | Capsule
+    | Cup
+    | Bar
+    | Tube
+    | Button
+    | Line
+    | Bolt
+    | Strip
+    | Stand
+    | Mesh
+    | ToolObject
+    | Die
+    | Screwdriver
+    | Letter,
     Field(discriminator="shape"),
 ]
 SHAPES = (
@@ -262,8 +282,12 @@ SHAPES = (
     "line",
     "bolt",
     "strip",
+    "stand",
     "mesh",
     "tool",
+    "die",
+    "screwdriver",
+    "letter",
 )
 
 
@@ -322,6 +346,7 @@ class ObjectRandomization(Strict):
     torque: DrawnRange | None = Field(None, description="Bolt [N m].")
     strength: DrawnRange | None = Field(None, description="Strip [N].")
     flats: DrawnRange | None = Field(None, description="Bolt [m].")
+    edge: DrawnRange | None = Field(None, description="Die [m].")
     scale: DrawnRange | None = Field(None, description="Mesh.")
     mass: DrawnRange | None = Field(None, description="Mass [kg].")
     density: DrawnRange | None = Field(None, description="Density [kg/m^3]; the mass follows the drawn size.")
@@ -362,6 +387,10 @@ class GoalSpec(Strict):
     cut: tuple[str, float] | None = Field(
         None, description="[strip, mm]: so much of it is left at the stand, to half a piece."
     )
+    up: tuple[str, str] | None = Field(
+        None, description="[die, six]: this side of the thing in the palm points up, to 0.4 rad."
+    )
+    down: tuple[str, str] | None = Field(None, description="[screwdriver, tip]: it points down, to 0.4 rad.")
     beside: tuple[str, str] | None = Field(None, description="[object, object]: they are 3 cm or less apart.")
     unmoved: str | None = Field(None, description="This object is where it was, to 2 cm.")
 
@@ -375,6 +404,7 @@ class GoalSpec(Strict):
         """The kind that is given, with the objects that it names."""
         given = {name: getattr(self, name) for name in type(self).model_fields}
         named = {name: (value,) if isinstance(value, str) else value for name, value in given.items() if value}
+        named |= {name: named[name][:1] for name in ("up", "down") if name in named}  # the other is a side of it
         return {name: tuple(item for item in value if isinstance(item, str)) for name, value in named.items()}
 
     @property
@@ -391,6 +421,9 @@ class SceneSpec(Strict):
     description: str = Field("", description="What it is for, in a sentence.")
     robot: RobotSpec = Field(default_factory=RobotSpec, description="The robot and where it stands.")
     tool: HeldToolSpec | None = Field(None, description="Tool held from the start, or null.")
+    in_palm: str | None = Field(
+        None, description="Object that lies in the palm-up hand at the start: a die, a screwdriver or a letter."
+    )
     workspace: WorkspaceSpec = Field(default_factory=WorkspaceSpec, description="Where tips and free objects may be.")
     table: TableSpec = Field(default_factory=TableSpec, description="The table.")
     camera: CameraSpec = Field(default_factory=CameraSpec, description="The depth camera.")
@@ -398,6 +431,20 @@ class SceneSpec(Strict):
     randomize: Randomization = Field(default_factory=Randomization, description="What a new seed changes.")
     sentence: str = Field("", description="What one asks for in this scene; `toolwright eval language` says it.")
     goal: tuple[GoalSpec, ...] = Field((), description="What has to be so after the sentence was carried out.")
+
+    @model_validator(mode="after")
+    def _pocket_fits(self) -> SceneSpec:
+        """Gives the tool's stand the pocket that the tool needs, where the file says none."""
+        stand = self.tool and self.tool.stand and self.objects.get(self.tool.stand)
+        if isinstance(stand, Stand) and stand.inner is None and self.tool is not None:
+            try:
+                tool = family(self.tool.family)
+                inner = seat(tool, tool.params(**self.tool.params), stand.depth).inner
+            except ToolError:
+                return self  # `problems` says what is wrong with the tool
+            assert self.tool.stand is not None
+            self.objects[self.tool.stand] = stand.model_copy(update={"inner": inner})
+        return self
 
     @property
     def tool_name(self) -> str | None:

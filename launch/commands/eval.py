@@ -3,6 +3,7 @@
 WHAT is one of:
   pick       24 small objects picked with tweezers; writes runs/eval/pick
   cup        whole runs: a random bead anywhere on the table, into the cup
+  fetch      the tool starts in its stand; arm and hand take it and check it
   held_tool  the hand alone: tweezers in it brought to a commanded opening
   tools      the same for every articulated tool; writes runs/eval/tools
   reorient   an object turned in the hand to an orientation anywhere in SO(3)
@@ -22,6 +23,7 @@ perception, control. With --model a language model fills the roles, and
 Examples:
   toolwright eval pick --state camera --episodes-per-object 50
   toolwright eval cup --episodes 20
+  toolwright eval fetch --tool tongs --episodes 20
   toolwright eval reorient --controller planner --shapes cube --episodes 24
   toolwright eval held_tool --episodes 1000 --seed 1 --json runs/held_tool.json
   toolwright eval language --task milk --episodes 10
@@ -49,10 +51,11 @@ USAGE = "WHAT [options]"
 EVALUATIONS: dict[str, tuple[str, ...]] = {
     "pick": ("state", "episodes_per_object"),
     "cup": ("scene", "controller"),
+    "fetch": ("tool", "state", "controller"),
     "held_tool": (),
     "tools": ("tool",),
     "language": ("task", "model"),
-    "reorient": ("shapes", "controller"),
+    "reorient": ("shapes", "controller", "state"),
     "affordance": (),
 }
 
@@ -63,7 +66,8 @@ def add_arguments(parser: Parser) -> None:
         "--episodes",
         metavar="N",
         type=positive,
-        help="how many (default: cup 200, held_tool 1000, tools 500, language 50, reorient 1000, affordance 100)",
+        help="how many (default: cup 200, fetch 200 of each tool, held_tool 1000, tools 500, language 50, "
+        "reorient 1000, affordance 100)",
     )
     parser.add_argument(
         "--episodes-per-object", metavar="N", type=positive, help="for pick: of each object and policy (default: 50)"
@@ -71,17 +75,20 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--state",
         metavar="NAME",
-        type=one_of("privileged", "camera", "exact"),
-        help="for pick, what is measured: privileged (the truth with a sensor's noise; default), camera or exact",
+        type=one_of("privileged", "camera", "assumed", "exact"),
+        help="for pick, what is measured: privileged (the truth with a sensor's noise; default), camera (images, read "
+        "by the encoder), assumed (the truth with errors assumed for a camera) or exact; "
+        "for fetch: privileged (default), assumed or exact; for reorient with --controller planner: exact (default) or "
+        "camera",
     )
     add_seed(parser)
     parser.add_argument(
         "--target", metavar="RATE", type=rate, help="success rate to reach (default: what the README claims)"
     )
-    add_controller(parser, "of the hand, for cup and reorient (the others show both)", "planner")
+    add_controller(parser, "of the hand, for cup, fetch and reorient (the others show both)", "planner")
     parser.add_argument("--scene", metavar="NAME|FILE", help="for cup: a scene with a bead and a cup (default: bead)")
     parser.add_argument("--task", metavar="NAME|FILE", help="for language: one task, or your own scene file with one")
-    parser.add_argument("--tool", metavar="NAME", help="for tools: one family only, from 'list tools'")
+    parser.add_argument("--tool", metavar="NAME", help="for tools and fetch: one family only, from 'list tools'")
     parser.add_argument("--shapes", metavar="NAME", help="for reorient: one family of shapes or one shape only")
     add_json(parser)
     add_model(parser, ablations=True)
@@ -92,8 +99,12 @@ def run(args: argparse.Namespace) -> EvalResult:
     from toolwright.launch.results import EvalResult, plain
 
     own = EVALUATIONS[args.what]
-    if args.controller == {"cup": "planner", "reorient": "closed_form"}.get(args.what):
+    if args.controller == {"cup": "planner", "fetch": "planner", "reorient": "closed_form"}.get(args.what):
         raise UserError(f"eval {args.what} has no controller '{args.controller}'; see 'toolwright eval --help'")
+    if args.what == "reorient" and args.state in ("privileged", "assumed"):
+        raise UserError("eval reorient knows the states exact and camera")
+    if args.what == "fetch" and args.state == "camera":
+        raise UserError("eval fetch knows the states privileged, assumed and exact")
     if args.what == "pick" and args.episodes is not None:
         raise UserError("eval pick counts by object: give --episodes-per-object instead of --episodes")
     for option in ("scene", "tool", "task", "shapes", "state", "episodes_per_object"):

@@ -10,6 +10,7 @@ from toolwright.hardware.robot import F64
 from toolwright.llm_planner.knowledge import geometry, hand_models
 from toolwright.llm_planner.knowledge.job_models import JobModelWorld
 from toolwright.llm_planner.knowledge.skill_models import Impossible, ModelWorld, Reach
+from toolwright.llm_planner.knowledge.turn_models import TurnModelWorld
 from toolwright.perception.scene import Scene, SceneObject
 from toolwright.policies.hand.bar_geometry import Bar, bar_of
 from toolwright.policies.outcome import Outcome
@@ -22,8 +23,11 @@ Said = tuple[str, dict[str, float]]
 
 
 def model_world(scene: Scene, reach: Reach | None = None) -> ModelWorld:
-    """The copy that fits what is in the hand: a sprung tool for good, or nothing yet."""
-    return JobModelWorld(scene, reach) if scene.tool is not None else HandModelWorld(scene)
+    """The copy that fits what is in the hand: a sprung tool for good, or to be fetched, or nothing yet."""
+    if scene.in_palm:
+        return TurnModelWorld(scene)
+    articulated = scene.tool is not None or scene.loose is not None
+    return JobModelWorld(scene, reach) if articulated else HandModelWorld(scene)
 
 
 def in_hand(scene: Scene) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 
 from toolwright.hardware.robot import F64
 from toolwright.llm_planner.knowledge import geometry
+from toolwright.llm_planner.knowledge.stored_tool import as_fetched, out_of_stand
 from toolwright.llm_planner.offline.planner import LEAST_CLEARANCE, MASS_LIMIT
 from toolwright.llm_planner.roles import Cause
 from toolwright.perception.scene import HeldTool, Scene, SceneObject
@@ -106,6 +107,9 @@ class ModelWorld:
 
     # -- actions ------------------------------------------------------------------------------------------------------
 
+    def fetch(self, name: str) -> Outcome:
+        return self._try(lambda: self._fetch(name))
+
     def pick(self, name: str, opening: float, grip: float, lift: float) -> Outcome:
         return self._try(lambda: self._pick(name, opening, grip, lift))
 
@@ -136,6 +140,17 @@ class ModelWorld:
             self.trouble = error
             return Outcome(False, str(error), self._measured())
         return Outcome(True, reason, self._measured() | measured)
+
+    def _fetch(self, name: str) -> tuple[str, dict[str, float]]:
+        if self._scene.tool is not None:
+            raise Impossible("logic", f"{self._scene.tool.name} is in the hand already")
+        if self._scene.loose is None or self._scene.loose.name != name:
+            raise Impossible("perception", f"there is no tool {name} in view that is not in the hand")
+        if where := out_of_stand(self._scene):
+            raise Impossible("perception", where)
+        self._scene = as_fetched(self._scene)
+        self._home = self._tool().T_world_tip[:3, 3].copy()
+        return f"{name} would be in the hand", {}
 
     def _pick(self, name: str, opening: float, grip: float, lift: float) -> tuple[str, dict[str, float]]:
         item, tool = self._object(name), self._tool()

@@ -283,7 +283,7 @@ def _plan(answer: PlannerAnswer, scene: Scene, registry: Registry) -> Plan:
         if not answer.refusal.strip():
             raise Unusable("it has neither steps nor the reason in `refusal`.")
         return Plan(refusal=Refusal(reason=answer.refusal), tool_reason=answer.tool_reason, outline=answer.outline)
-    known = {*scene.objects, *([scene.tool.name] if scene.tool else [])}
+    known = {*scene.objects, *(tool.name for tool in (scene.tool, scene.loose) if tool)}
     if answer.tool and answer.tool not in known:
         raise Unusable(f"there is no tool {answer.tool[:80]!r}: take one of {', '.join(sorted(known))}, or none.")
     steps = tuple(_step(index, step, scene, registry) for index, step in enumerate(answer.steps, start=1))

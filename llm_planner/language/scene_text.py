@@ -36,6 +36,8 @@ def describe(scene: Scene) -> str:
     }
     if scene.tool is not None:
         rest["tool_in_hand"] = {**_plain(scene.tool), "tips": _plain(scene.tool.T_world_tip[:3, 3])}
+    elif scene.loose is not None:
+        rest["tool_to_fetch"] = {**_plain(scene.loose), "tips": _plain(scene.loose.T_world_tip[:3, 3])}
     notes = [note[: 2 * MAX_NAME] for note in scene.notes]
     if len(shown) < len(scene.objects):
         notes.append(f"{len(scene.objects) - len(shown)} object(s) with a name that is too long are left out")

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from toolwright.llm_planner.knowledge import geometry, hand_models
+from toolwright.llm_planner.knowledge import geometry, hand_models, turn_models
 from toolwright.llm_planner.roles import NumberedStep
 from toolwright.llm_planner.run import job_verdict
 from toolwright.llm_planner.run.job_verdict import JobKind
@@ -39,7 +39,9 @@ class Goal(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    kind: Literal["held", "inside", "at", "opening", "tips", "raised", "pressed", "out"] | JobKind
+    kind: (
+        Literal["held", "inside", "at", "opening", "tips", "raised", "pressed", "out", "fetched", "oriented"] | JobKind
+    )
     object: str = ""
     container: str = ""
     values: tuple[float, ...] = ()  # m; of jobs also ml or rad, see `job_verdict.end`
@@ -70,11 +72,17 @@ def goals(steps: Sequence[NumberedStep], before: Scene | None = None) -> tuple[G
         elif step.skill == "set_opening":
             ends = {key: goal for key, goal in ends.items() if goal.kind != "held"}
             ends["opening"] = Goal(kind="opening", values=_floats(step, "opening"))
+        elif step.skill == "reorient":
+            ends[f"object {name}"] = Goal(kind="oriented", object=name, values=_floats(step, "w", "x", "y", "z"))
+        elif step.skill == "fetch":
+            ends["tool"] = Goal(kind="fetched", object=name)
         elif step.skill in ("pick", "drop_in", "place_at"):
             ends.pop("opening", None)
             ends[f"object {name}"] = _object_goal(step, name)
         elif step.skill in job_verdict.SKILLS:
             ends.pop("opening", None)
+            if step.skill == "clip_on":  # it stays behind
+                ends.pop("tool", None)
             ends |= _job_goals(step, ends, before)
         elif step.skill in HAND_GOALS:
             ends |= _hand_goals(step, name)
@@ -117,15 +125,25 @@ def judge(wanted: Sequence[Goal], scene: Scene) -> tuple[GoalCheck, ...]:
 
 
 def _judge(goal: Goal, scene: Scene) -> GoalCheck:
-    if goal.kind in ("opening", "tips"):
+    if goal.kind in ("opening", "tips", "fetched"):
         success, reason = _tool(goal, scene)
     elif goal.object not in scene.objects:
         success, reason = False, f"{goal.object} is no longer seen"
+    elif goal.kind == "oriented":
+        success, reason = _oriented(goal, scene)
     elif goal.kind in ("filled", "turned", "clipped", "cut"):
         success, reason = job_verdict.judge(goal.kind, scene.objects[goal.object], goal.values, scene)
     else:
         success, reason = _object(goal, scene)
     return GoalCheck(goal=goal, success=success, reason=reason)
+
+
+def _oriented(goal: Goal, scene: Scene) -> tuple[bool, str]:
+    name = goal.object
+    if scene.in_palm != name:
+        return False, f"{name} is no longer in the hand"
+    off = turn_models.left(scene.objects[name], np.array(goal.values) / np.linalg.norm(goal.values))
+    return off <= turn_models.TURNED, f"{name} lies in the hand, {np.rad2deg(off):.0f} degrees from the orientation"
 
 
 def _object(goal: Goal, scene: Scene) -> tuple[bool, str]:
@@ -177,6 +195,8 @@ def _hand_object(goal: Goal, scene: Scene) -> tuple[bool, str]:
 def _tool(goal: Goal, scene: Scene) -> tuple[bool, str]:
     if scene.tool is None:
         return False, "the tool is no longer in the hand"
+    if goal.kind == "fetched":
+        return scene.tool.name == goal.object, f"{scene.tool.name} is in the hand"
     if goal.kind == "opening":
         error = abs(scene.tool.opening - goal.values[0])
         return error <= OPENING_TOLERANCE, f"the opening is {scene.tool.opening * 1e3:.1f} mm"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Protocol
 
-from toolwright.llm_planner.skills.job_skills import skills_with
+from toolwright.llm_planner.skills.job_skills import skills_with, with_fetching
 from toolwright.llm_planner.skills.registry import ObjectName, Quantity, Registry
 from toolwright.llm_planner.skills.tool_skills import Lift, Name, X, Y
+from toolwright.llm_planner.skills.turn_skills import TURN_SKILLS
 from toolwright.perception.scene import Scene
 from toolwright.policies.outcome import Outcome
 
@@ -35,7 +36,12 @@ class HandActions(Protocol):
 
 
 def skills_for(scene: Scene) -> Registry:
-    """The skills that make sense with what the hand holds at the start: an articulated tool, or nothing yet."""
+    """The skills that make sense with what the hand holds at the start: an articulated tool, one to be fetched, or
+    nothing."""
+    if scene.in_palm:
+        return TURN_SKILLS
+    if scene.tool is None and scene.loose is not None:
+        return with_fetching(scene.loose.family)
     return skills_with(scene.tool.family) if scene.tool is not None else HAND_SKILLS
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Protocol
 
 from toolwright.llm_planner.skills.actions import Actions
 from toolwright.llm_planner.skills.registry import Quantity, Registry
-from toolwright.llm_planner.skills.tool_skills import SKILLS, Name
+from toolwright.llm_planner.skills.tool_skills import FETCH, SKILLS, Name
 from toolwright.policies.outcome import Outcome
 
 Volume = Annotated[float, Quantity("ml", 0.01, 20.0)]
@@ -102,3 +102,12 @@ JOB_SKILLS: dict[str, Registry] = {
 def skills_with(family: str) -> Registry:
     """The skills that make sense with a held tool of a family."""
     return JOB_SKILLS.get(family, SKILLS)
+
+
+def with_fetching(family: str) -> Registry:
+    """The same with a tool that is still to be fetched."""
+    registry = Registry()
+    for skills in (FETCH, skills_with(family)):
+        for name in skills.names():
+            registry.add(skills[name].function)
+    return registry

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from toolwright.llm_planner.skills.actions import Actions
+from toolwright.llm_planner.skills.actions import Actions, FetchActions
 from toolwright.llm_planner.skills.registry import ObjectName, Quantity, Registry
 from toolwright.policies.outcome import Outcome
 
@@ -98,3 +98,20 @@ def home(actions: Actions) -> Outcome:
     Fails if the arm does not reach the pose.
     """
     return actions.home()
+
+
+FETCH = Registry()
+
+
+@FETCH.add
+def fetch(actions: FetchActions, name: str) -> Outcome:
+    """Take a tool out of its stand, as the first thing of all: the other skills need it in the hand.
+
+    Comes around the tool with spread fingers, closes, lifts it 15 cm out of the stand, and checks that it is in its
+    place in the hand and that its opening follows; puts it back and takes it anew where it is not. Fails if the tool is
+    not in its stand, is knocked over, lost, or not held right after three attempts.
+
+    Args:
+        name: the tool in the stand.
+    """
+    return actions.fetch(name)

@@ -20,12 +20,9 @@ F32 = NDArray[np.float32]
 # Tool
 REACH = np.array([[-0.10, -0.13, -0.20], [0.15, 0.18, -0.03]])  # m, palm frame: where parts of a held tool may be
 TABLE_MARGIN = 0.004  # m above the table that is left out with it
-FREE, HAND = 288, 72  # points read: away from the hand, and on it
 HAND_NEAR, HAND_DEEP = 0.004, -0.012  # m from the hand's model: its own points
-CONSIDERED = 2500  # points whose distance from the hand is computed
+CONSIDERED = 800  # points whose distance from the hand is computed
 LEAST = 24  # points away from the hand without which there is nothing to be read
-SCALE = 0.1  # m, unit of what the networks read
-_GAP = 0.01  # m, unit of the distance from the hand, as read
 
 # Object
 OBJECT = 256  # points
@@ -89,36 +86,6 @@ def split(cloud: F64, q: F64, hand: HandModel, rng: np.random.Generator) -> Tool
     gap = hand.distance(near, q) if len(near) else np.zeros(0, np.float32)
     free, own = gap > HAND_NEAR, (gap <= HAND_NEAR) & (gap > HAND_DEEP)
     return ToolCloud(near[free], gap[free], near[own], gap[own])
-
-
-def tool_input(cloud: ToolCloud, rng: np.random.Generator) -> F32:
-    """(FREE + HAND, 4) what the network reads: places, and distance from the hand, of order one.
-
-    Raises:
-        CloudError: too few points away from the hand.
-    """
-    if len(cloud.free) < LEAST:
-        raise CloudError(
-            f"no tool to be seen: {len(cloud.free)} points near the hand are not the hand itself, {LEAST} are needed"
-        )
-    rows = [_rows(cloud.free, cloud.free_gap, FREE, rng)]
-    if len(cloud.hand):
-        rows.append(_rows(cloud.hand, cloud.hand_gap, HAND, rng))
-    else:
-        rows.append(np.repeat(rows[0][:1], HAND, axis=0))
-    return np.concatenate(rows)
-
-
-def _rows(points: F32, gap: F32, count: int, rng: np.random.Generator) -> F32:
-    chosen = sample(len(points), count, rng)
-    return encode(points[chosen], gap[chosen])
-
-
-def encode(points: F32, gap: F32) -> F32:
-    """(..., 4) of order one from places (..., 3) and distances from the hand (...), both in m."""
-    middle = REACH.mean(axis=0).astype(np.float32)
-    clipped = np.clip(gap, -0.01, 0.03) / _GAP
-    return np.concatenate([(points - middle) / SCALE, clipped[..., None]], axis=-1).astype(np.float32)
 
 
 def sample(n: int, count: int, rng: np.random.Generator) -> np.ndarray:

@@ -12,15 +12,17 @@ from typing import Any
 
 import numpy as np
 
+from toolwright.hardware import rotations
 from toolwright.hardware.robot import F64
 from toolwright.perception.affordance import clouds
+from toolwright.perception.affordance.align import Mended
 from toolwright.perception.affordance.clouds import AffordanceError, CloudError
 from toolwright.perception.affordance.directions import TILTS, YAWS, approach, closing
 from toolwright.perception.affordance.hand import HandModel
+from toolwright.perception.affordance.tool_features import CHANNELS, NUMBERS, tool_input
+from toolwright.perception.affordance.tool_model import ToolModel
 
 FOLDER = Path(__file__).parent / "weights"
-NONE = "none"  # the family of a hand without a tool
-LOOKS = 3  # choices of points of one cloud, whose answers are averaged
 RIGHT = 0.002  # m: what `confidence` counts as right
 _LEANING = 0.3  # share of the width by which a tilted closing direction must be narrower, for each rad
 _AROUND, _AHEAD, _BEHIND = 0.04, 0.02, 0.18  # m around, beyond and behind the tips: where a tool's points are
@@ -40,8 +42,10 @@ class ToolEstimate:
     tip_pos: F64  # (3,) m, between the tips, palm frame
     tip_rot: F64  # (3, 3) tip frame in the palm frame
     tip_error: float  # m, expected distance between `tip_pos` and the truth
-    family: str  # or "none"
-    confidence: float  # 0..1, chance that there is a tool and its opening is right within 2 mm
+    confidence: float  # 0..1, chance that the hand holds this tool and its opening is right within 2 mm
+    fitted: float  # m, the opening before the network mended it
+    fitted_tip: F64  # (3,) m
+    mended: Mended  # by how much camera and joints seem to be wrong
 
 
 @dataclass(frozen=True)
@@ -67,9 +71,8 @@ class Affordance:
     """
 
     def __init__(self, sessions: dict[str, Any], cards: dict[str, dict[str, Any]], hand: HandModel) -> None:
-        self._sessions, self._hand = sessions, hand
+        self._sessions, self.hand = sessions, hand
         self.cards = cards
-        self.families: tuple[str, ...] = tuple(cards["tool"]["families"])
 
     @classmethod
     def load(cls, folder: Path | None = None) -> Affordance:
@@ -100,42 +103,50 @@ class Affordance:
                 ) from error
             except Exception as error:  # onnxruntime's errors have no common base
                 raise EncoderError(f"the {name} encoder in {folder} is damaged: restore it or train it anew") from error
+        if cards["tool"].get("channels") != [CHANNELS, NUMBERS]:
+            raise EncoderError(f"the tool encoder in {folder} reads another input than this version's: train it anew")
         if cards["object"]["directions"] != {"yaws": YAWS, "tilts": list(TILTS)}:
             raise EncoderError(f"the object encoder in {folder} has other directions than this version: train it anew")
         return cls(sessions, cards, HandModel.load())
 
-    def tool(self, cloud_palm: F64, joints: F64) -> ToolEstimate:
+    def tool(self, cloud_palm: F64, joints: F64, eye: F64, tool: ToolModel) -> ToolEstimate:
         """The held tool.
 
         Args:
             cloud_palm: (N, 3) m, palm frame, everything seen near the hand: `clouds.tool_cloud`.
             joints: (16,) rad, measured.
+            eye: (3,) m, the camera's place in the palm frame.
+            tool: which one the hand took, and how.
 
         Raises:
-            CloudError: not a cloud, NaN, or nothing near the hand that is not the hand; or not sixteen joints.
+            CloudError: not a cloud, NaN, or nothing near the hand that is not the hand; not sixteen joints; no place.
         """
         cloud = clouds.checked(cloud_palm, "the cloud of the hand")
-        joints = np.asarray(joints, dtype=np.float64)
+        joints, eye = np.asarray(joints, dtype=np.float64), np.asarray(eye, dtype=np.float64)
         if joints.shape != (16,) or not np.isfinite(joints).all():
             raise CloudError(f"sixteen finite joint angles are needed, got shape {joints.shape}: {joints}")
+        if eye.shape != (3,) or not np.isfinite(eye).all():
+            raise CloudError(f"the camera's place is three finite numbers, got {eye}")
         rng = np.random.default_rng(len(cloud))  # the same cloud gives the same answer
-        found = clouds.split(cloud, joints, self._hand, rng)
-        points = np.stack([clouds.tool_input(found, rng) for _ in range(LOOKS)])
-        opening, tip, rotation, errors, family, *_ = self._sessions["tool"].run(
-            None, {"points": points, "joints": np.tile(joints.astype(np.float32), (LOOKS, 1))}
+        found = clouds.split(cloud, joints, self.hand, rng)
+        read = tool_input(found, joints, eye, tool, self.hand, rng)
+        opening, tip, turn, errors, there = self._sessions["tool"].run(
+            None, {"points": read.points(rng)[None], "numbers": read.numbers[None]}
         )
-        share = np.exp(family - family.max(axis=1, keepdims=True))
-        share = (share / share.sum(axis=1, keepdims=True)).mean(axis=0)
-        there = 1.0 - float(share[self.families.index(NONE)])
-        opening_error, tip_error = (float(error) for error in errors.mean(axis=0))
+        rotation, fitted = read.aligned.rotation, read.tip(tool)
+        place = fitted + rotation @ tip[0]
+        mended = rotation @ rotations.rotate(rotations.from_rotvec(turn[0]), np.eye(3)).T
+        opening_error, tip_error = (float(error) for error in errors[0])
         return ToolEstimate(
-            opening=float(opening.mean()),
+            opening=read.opening + float(opening[0]),
             opening_error=opening_error,
-            tip_pos=tip.mean(axis=0).astype(np.float64),
-            tip_rot=_nearest_rotation(rotation.mean(axis=0).astype(np.float64)),
+            tip_pos=place,
+            tip_rot=mended,
             tip_error=tip_error,
-            family=self.families[int(share.argmax())],
-            confidence=there * _chance(opening_error) * _borne_out(found, tip.mean(axis=0), rotation.mean(axis=0)),
+            confidence=float(_share(there[0]) * _chance(opening_error)) * _borne_out(found, place, mended),
+            fitted=read.opening,
+            fitted_tip=fitted,
+            mended=read.mended,
         )
 
     def object(self, cloud: F64, table_height: float = 0.0, along: F64 | None = None) -> GraspEstimate:
@@ -176,10 +187,8 @@ class Affordance:
         )
 
 
-def _nearest_rotation(matrix: F64) -> F64:
-    """The rotation (3, 3) nearest to a mean of rotations."""
-    u, _, vt = np.linalg.svd(matrix)
-    return u @ np.diag([1.0, 1.0, np.linalg.det(u @ vt)]) @ vt
+def _share(logit: float) -> float:
+    return float(1 / (1 + np.exp(-np.clip(logit, -30, 30))))
 
 
 def _chance(expected: float) -> float:

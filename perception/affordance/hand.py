@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +68,19 @@ class HandModel:
 
     def poses(self, q: F64) -> tuple[F64, F64]:
         """Position (l, 3) [m] and rotation (l, 3, 3) of each link in the palm frame, for joints (16,) [rad]."""
+        key, last = q.tobytes(), self._last
+        if last and (known := last[0])[0] == key:
+            return known[1]
+        found = self._walk(q)
+        last[:] = [(key, found)]
+        return found
+
+    @cached_property
+    def _last(self) -> list[tuple[bytes, tuple[F64, F64]]]:
+        """Where the links were for the joints that were asked for last, which is asked for again in a moment."""
+        return []
+
+    def _walk(self, q: F64) -> tuple[F64, F64]:
         rest, cross, _ = self._fixed
         angle = np.where(self.joint < 0, 0.0, q[self.joint])[:, None, None]
         local = rest @ (np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross)
@@ -87,27 +101,88 @@ class HandModel:
         Returns:
             (n,) m.
         """
+        row, _, gap, *_ = self._pairs(points, *self._placed(q))
+        return _least(row, gap, len(points))
+
+    def surface(self, points: NDArray[np.float32], q: F64) -> tuple[F64, F64, NDArray[np.intp]]:
+        """The hand's surface nearest to points that are not further than `FAR` from it.
+
+        Returns:
+            Signed distance (n,) [m], the way out (n, 3), and the link (n,).
+        """
+        center, axes = self._placed(q)
+        row, solid, gap, beyond, out, sign = self._pairs(points, center, axes)
+        nearest = _least(row, gap, len(points))
+        hit = np.flatnonzero(gap == nearest[row])
+        chosen = np.full(len(points), -1)
+        chosen[row[hit][::-1]] = hit[::-1]
+        known = chosen >= 0
+        way, link = np.zeros((len(points), 3)), np.zeros(len(points), np.intp)
+        pair = chosen[known]
+        length = np.linalg.norm(out[pair], axis=1)
+        local = np.where((length > 1e-9)[:, None], out[pair] / np.maximum(length, 1e-9)[:, None], 0)
+        inside = length <= 1e-9
+        local[inside] = np.eye(3)[beyond[pair][inside].argmax(axis=1)]
+        way[known] = np.einsum("pai,pa->pi", axes[solid[pair]], local * sign[pair])
+        link[known] = self.link[solid[pair]]
+        return nearest.astype(np.float64), way, link
+
+    def _placed(self, q: F64) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Middles (k, 3) [m] and axes (k, axis, 3) of the solids in the palm frame."""
         pos, rotation = self.poses(q)
         of_link = rotation[self.link]
         center = (pos[self.link] + np.einsum("kij,kj->ki", of_link, self.at)).astype(np.float32)
-        axes = (of_link @ self._fixed[2]).transpose(0, 2, 1).astype(np.float32)  # (k, axis, 3)
+        return center, (of_link @ self._fixed[2]).transpose(0, 2, 1).astype(np.float32)
+
+    def _pairs(
+        self, points: NDArray[np.float32], center: NDArray[np.float32], axes: NDArray[np.float32]
+    ) -> tuple[NDArray[Any], ...]:
+        """Pairs of a point and a solid whose bounding sphere is near, sorted by point: both indices, the signed
+        distance [m], and in the solid's frame how far the point is beyond it on each axis, that above 0, its side."""
         length = np.where(self.round, self.size[:, 0] + self.size[:, 1], np.linalg.norm(self.size, axis=1))
-        # Only pairs of a point and a solid whose bounding sphere is near are looked at.
         square = (points**2).sum(axis=1)[:, None] - 2 * points @ center.T + (center**2).sum(axis=1)
         row, solid = np.nonzero(square < ((length + FAR) ** 2).astype(np.float32))
-        local = np.abs(np.einsum("pai,pi->pa", axes[solid], points[row] - center[solid]))
+        local = np.einsum("pai,pi->pa", axes[solid], points[row] - center[solid])
         size, is_round = self.size.astype(np.float32)[solid], self.round[solid]
         # A capsule is a box without width, rounded; folded at the middle, its axis ends at its half length.
         half = np.where(is_round[:, None], size[:, 1:2] * np.array([0, 0, 1], np.float32), size)
-        beyond = local - half
+        beyond = np.abs(local) - half
         out = np.maximum(beyond, 0)
-        gap = np.sqrt(np.einsum("pa,pa->p", out, out)) + np.minimum(beyond.max(axis=1), 0)
+        deepest = np.maximum(np.maximum(beyond[:, 0], beyond[:, 1]), beyond[:, 2])
+        gap = np.sqrt(out[:, 0] ** 2 + out[:, 1] ** 2 + out[:, 2] ** 2) + np.minimum(deepest, 0)
         gap -= np.where(is_round, size[:, 0], np.float32(0))
-        nearest = np.full(len(points), FAR, np.float32)
-        if len(row):  # sorted by point
-            first = np.flatnonzero(np.diff(row, prepend=-1))
-            nearest[row[first]] = np.minimum(np.minimum.reduceat(gap, first), FAR)
-        return nearest
+        return row, solid, gap, beyond, out, np.sign(local)
+
+    @cached_property
+    def fingertips(self) -> NDArray[np.intp]:
+        """(4,) solids: the rounded ends of index, middle, ring finger and thumb."""
+        return np.flatnonzero(self.round & (self.link > 0))
+
+    @cached_property
+    def moved_by(self) -> NDArray[np.bool_]:
+        """(l, 16): which joints move a link."""
+        moved = np.zeros((len(self.parent), 16), bool)
+        for i in range(1, len(self.parent)):
+            moved[i] = moved[self.parent[i]]
+            moved[i, self.joint[i]] = True
+        return moved
+
+    def turning(self, q: F64) -> tuple[F64, F64]:
+        """Axes (16, 3) of the joints in the palm frame, and points (16, 3) [m] on them."""
+        pos, rotation = self.poses(q)
+        axis, origin = np.zeros((16, 3)), np.zeros((16, 3))
+        axis[self.joint[1:]] = np.einsum("lij,lj->li", rotation[1:], self.axis[1:])
+        origin[self.joint[1:]] = pos[1:]
+        return axis, origin
+
+
+def _least(row: NDArray[np.intp], gap: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    """(count,) the least gap of each point in rows that are sorted by point; at most `FAR`."""
+    nearest = np.full(count, FAR, np.float32)
+    if len(row):
+        first = np.flatnonzero(np.diff(row, prepend=-1))
+        nearest[row[first]] = np.minimum(np.minimum.reduceat(gap, first), FAR)
+    return nearest
 
 
 def _matrix(quat: F64) -> F64:

@@ -20,6 +20,7 @@ from toolwright.perception.affordance.clouds import CloudError
 from toolwright.perception.affordance.directions import TILTS, closing
 from toolwright.perception.affordance.encoder import RIGHT, Affordance
 from toolwright.perception.affordance.hand import HandModel
+from toolwright.perception.affordance.tool_model import ToolModel
 from toolwright.policies.evaluation.report import EvalReport, Failure, Group
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ PAGE = Path("runs/eval/affordance")
 TARGETS = {"opening": 0.001, "opening_p95": 0.003, "tip": 0.003, "width": 0.002}  # m
 MILLISECONDS = 10.0  # of one core for a frame
 EVALUATION = 1  # purpose of a seed's streams
-ENCODER, GEOMETRY = "encoder", "geometry"
+ENCODER, GEOMETRY, FIT = "encoder", "geometry", "fit alone"
+DISTRUST = 0.5  # a confidence below it is distrust
 
 
 @dataclass(frozen=True)
@@ -77,8 +79,8 @@ def evaluate(
     from toolwright.policies.evaluation.affordance_page import write
 
     encoder = encoder or Affordance.load()
-    names = [name for name in families() if name in encoder.families]
-    tools = judge_tools(encoder, names, episodes, seed, report)
+    names = families()
+    tools, distrusted = judge_tools(encoder, names, episodes, seed, report)
     objects = judge_objects(encoder, episodes * len(names), seed, report)
     groups = []
     for what, part in (("tools", tools), ("objects", objects)):
@@ -86,6 +88,7 @@ def evaluate(
         for name in sorted(set(part[0].kind.tolist())):
             groups += [_group(name, judged, judged.kind == name, part is objects) for judged in part]
     mine = {group.name: group.measured for group in groups}
+    mine[f"tools, {ENCODER}"].update(distrusted)
     tool, thing = mine[f"tools, {ENCODER}"], mine[f"objects, {ENCODER}"]
     checks = {
         "opening": tool["mean_error"] <= TARGETS["opening"],
@@ -117,10 +120,12 @@ def evaluate(
 
 def judge_tools(
     encoder: Affordance, names: list[str], episodes: int, seed: int, report: Callable[[str], None]
-) -> tuple[Judged, Judged]:
-    """Encoder and ICP on clouds of held-out tools."""
+) -> tuple[tuple[Judged, Judged, Judged], dict[str, float]]:
+    """Encoder, ICP and the encoder's fit alone on clouds of held-out tools; and shares of wrong clouds that are
+    distrusted: of another tool than the one it is told, and of things that are no tool."""
     from toolwright.perception.affordance.geometric import fit_tool
-    from toolwright.perception.generate_affordance import LEAST_SEEN
+    from toolwright.perception.generate_affordance import LEAST_SEEN, junk
+    from toolwright.perception.generate_tool_model import of_bank
     from toolwright.perception.generate_tools import ViewRange, look, robot, states
     from toolwright.perception.generate_views import Stage
     from toolwright.policies.evaluation.known_tool import known_tool
@@ -128,44 +133,81 @@ def judge_tools(
 
     hand, wrist = HandModel.load(), robot()[1]
     stage, ranges = Stage(), ViewRange()
-    rows: dict[str, list[tuple[Any, ...]]] = {ENCODER: [], GEOMETRY: []}
+    rows: dict[str, list[tuple[Any, ...]]] = {ENCODER: [], GEOMETRY: [], FIT: []}
+    wrong: list[float] = []
+    spoilt: list[float] = []
     for number, name in enumerate(names):
         rng = np.random.default_rng(np.random.SeedSequence([seed, number], spawn_key=(EVALUATION,)))
         source = states(name, "held_out", rng)
+        others = [other for other in families_with_banks() if other != name]
         done = 0
         while done < episodes:
             view = look(stage, wrist, next(source), ranges, rng, always=True)
-            cloud, joints = view.measured(ranges, rng)
+            cloud, joints, eye = view.measured(ranges, rng)
             found = clouds.split(cloud, joints, hand, rng)
             if view.seen < LEAST_SEEN or len(found.free) < clouds.LEAST:
                 continue
             done += 1
             state = view.state
             truth, tip = state.opening, state.tip
-            rows[ENCODER].append((name, truth, *tool_errors(encoder, cloud, joints, truth, tip)))
+            own, alone = tool_errors(encoder, cloud, joints, eye, state.known, truth, tip)
+            rows[ENCODER].append((name, truth, *own))
+            rows[FIT].append((name, truth, *alone))
             known = known_tool(family(name), state.params, state.model)
             begun = time.process_time()
-            fitted = fit_tool(found.free.astype(np.float64), known, state.taken)
+            fitted = fit_tool(found.free.astype(np.float64), known, state.known.taken)
             spent = time.process_time() - begun
             off, away = _angle(fitted.T_palm_tip, tip), float(np.linalg.norm(fitted.T_palm_tip[:3, 3] - tip[:3, 3]))
             rows[GEOMETRY].append((name, truth, fitted.opening - truth, away, off, np.nan, fitted.fitness, spent))
+            told = of_bank(others[done % len(others)], 0)
+            wrong.append(_confidence(encoder, cloud, joints, eye, told))
+            other = np.concatenate([found.hand.astype(np.float64), junk(rng, 600)])
+            spoilt.append(_confidence(encoder, other, joints, eye, state.known))
             if done % 25 == 0:
                 report(f"{name}: {done}/{episodes}")
     stage.close()
-    return _judged(rows, ENCODER), _judged(rows, GEOMETRY)
+    shares = {
+        "another_tool_distrusted": float((np.array(wrong) < DISTRUST).mean()),
+        "no_tool_distrusted": float((np.array(spoilt) < DISTRUST).mean()),
+    }
+    return (_judged(rows, ENCODER), _judged(rows, GEOMETRY), _judged(rows, FIT)), shares
 
 
-def tool_errors(encoder: Affordance, cloud: F64, joints: F64, truth: float, tip: F64) -> tuple[float, ...]:
-    """What `Judged` holds of one estimate, after kind and truth; not finite where the encoder refused the cloud."""
+def families_with_banks() -> list[str]:
+    """All families of tools that a hand holds."""
+    from toolwright.sim import grasp_bank
+    from toolwright.sim.models.tools import TOOLS
+
+    return [name for name in TOOLS if sum(grasp_bank.count(name))]
+
+
+def _confidence(encoder: Affordance, cloud: F64, joints: F64, eye: F64, told: ToolModel) -> float:
+    """0 where the cloud is refused."""
+    try:
+        return encoder.tool(cloud, joints, eye, told).confidence
+    except CloudError:
+        return 0.0
+
+
+def tool_errors(
+    encoder: Affordance, cloud: F64, joints: F64, eye: F64, known: ToolModel, truth: float, tip: F64
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """What `Judged` holds of one estimate after kind and truth, of the encoder and of its fit alone; not finite where
+    the encoder refused the cloud."""
     begun = time.process_time()
     try:
-        guess = encoder.tool(cloud, joints)
+        guess = encoder.tool(cloud, joints, eye, known)
     except CloudError:
-        return *(np.nan,) * 4, 0.0, time.process_time() - begun
+        nothing = *(np.nan,) * 4, 0.0, time.process_time() - begun
+        return nothing, nothing
     spent = time.process_time() - begun
     away = float(np.linalg.norm(guess.tip_pos - tip[:3, 3]))
     off = _angle(guess.tip_rot, tip)
-    return guess.opening - truth, away, off, guess.opening_error, guess.confidence, spent
+    before = float(np.linalg.norm(guess.fitted_tip - tip[:3, 3]))
+    return (
+        (guess.opening - truth, away, off, guess.opening_error, guess.confidence, spent),
+        (guess.fitted - truth, before, np.nan, np.nan, np.nan, np.nan),
+    )
 
 
 def judge_objects(
@@ -231,12 +273,21 @@ def _group(name: str, judged: Judged, chosen: np.ndarray | None, is_object: bool
         "median_error": float(np.nanmedian(off)),
         "p95_error": float(np.nanpercentile(off, 95)),
         "place_error": float(np.nanmean(place)),
+        "place_error_median": float(np.nanmedian(place)),
         "place_error_p95": float(np.nanpercentile(place, 95)),
         "refused": float(np.isnan(off).mean()),
-        ("excess" if is_object else "turn_error"): float(np.nanmean(judged.turn[chosen])),
-        "milliseconds": float(1000 * np.median(judged.seconds[chosen])),
+        ("excess" if is_object else "turn_error"): _mean(judged.turn[chosen]),
+        "milliseconds": 1000 * _median(judged.seconds[chosen]),
     }
     return Group(f"{name}, {judged.method}", int(chosen.sum()), int(judged.right()[chosen].sum()), measured)
+
+
+def _mean(values: F64) -> float:
+    return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
+
+
+def _median(values: F64) -> float:
+    return float(np.median(values)) if np.isfinite(values).any() else float("nan")
 
 
 def _cause(judged: Judged, i: int) -> str:

@@ -12,13 +12,17 @@ import numpy as np
 from toolwright.hardware.robot import F64
 from toolwright.policies.evaluation import reorient_film, reorient_page
 from toolwright.policies.evaluation.held_tool import rng_for
+from toolwright.policies.evaluation.reorient_page import Looks
 from toolwright.policies.evaluation.report import EvalReport, Failure, Group
+from toolwright.policies.palm_control import CameraControl
+from toolwright.policies.palm_stop import Learned
 from toolwright.policies.reorient_planner import Planner, PlannerConfig
 from toolwright.policies.weights import Actor, load
 from toolwright.sim.models.physics import CONTROL_PERIOD, SUBSTEPS
 from toolwright.sim.tasks.reorient import ReorientConfig, ReorientTask
 
-TARGETS = {"planner": 0.95, "learned": 0.90}  # settled within 0.4 rad, palm up, held-out shapes, nominal physics
+# Settled within 0.4 rad, palm up, held-out shapes, nominal physics.
+TARGETS = {"planner": 0.95, "learned": 0.90, "planner by camera": 0.80}
 MISMATCHED = 0.85  # share of that to reach in other physics than the nominal one
 DROPS = 0.10  # largest share, nominal physics
 PAGE = Path("runs/eval/reorient")
@@ -34,9 +38,11 @@ class Condition:
     level: str  # of randomization; the nominal one has none
     part: str  # train or held_out
     tolerance: float  # rad
+    palm: float = 0.0  # rad, cone of palm directions; pi: any, down to facing downwards
 
     def title(self, controller: str) -> str:
-        return f"{controller}, {self.level}, {self.part.replace('_', '-')}, {self.tolerance:g} rad"
+        palm = f" palm {np.rad2deg(self.palm):.0f} degrees" if self.palm else ""
+        return f"{controller}, {self.level}, {self.part.replace('_', '-')}, {self.tolerance:g} rad{palm}"
 
 
 CONDITIONS = (
@@ -57,6 +63,7 @@ class Judged:
     shape: np.ndarray
     spin: F64  # rad/s, fastest of the object
     joint_speed: F64  # rad/s, fastest of any joint
+    declared: F64  # s: when the controller said that it is done; infinite where never, or where it says nothing
 
     @property
     def success(self) -> np.ndarray:
@@ -67,6 +74,8 @@ class Judged:
         """Why episode `i` failed, in plain words."""
         if np.isfinite(self.dropped[i]):
             return "dropped"
+        if np.isfinite(self.declared[i]):
+            return "called done in the wrong place"
         return "reached but did not come to rest" if np.isfinite(self.touched[i]) else "not reached in time"
 
 
@@ -93,8 +102,7 @@ def planned(task: ReorientTask, config: PlannerConfig, seed: int) -> Control:
     planner = Planner(task, config, rng_for(seed, PLANNING), task.batch.nthread)
 
     def control(task: ReorientTask, active: np.ndarray) -> F64:
-        del task
-        return planner.act(active)
+        return planner.act(active & ~task.stopped)
 
     return control
 
@@ -107,6 +115,9 @@ def judge(
     watch: Watch | None = None,
 ) -> Judged:
     """Plays one goal in every world. A world is left alone once its object has settled or dropped.
+
+    A controller that has `declared` (N,) bool says itself when it is done: then a world is left alone, and what counts
+    is whether its object has settled at that moment.
 
     Args:
         task: freshly made; is reset.
@@ -121,6 +132,7 @@ def judge(
         watch.goals = task.goal[:WATCHED].copy()
     settled, touched, dropped = np.full(n, np.inf), np.full(n, np.inf), np.full(n, np.inf)
     error, spin, joints = task.error(), np.zeros(n), np.zeros(n)
+    declared, says = np.full(n, np.inf), getattr(control, "declared", None)
     active = np.ones(n, dtype=bool)
     said = time.monotonic()
     for step in range(task.horizon):
@@ -130,11 +142,15 @@ def judge(
         info, now = task.measure(), (step + 1) * CONTROL_PERIOD
         dropped[active & (task.failed(info) | ~np.isfinite(info["error"]))] = now
         touched[active & (info["touched"] > 0)] = np.minimum(touched, now)[active & (info["touched"] > 0)]
-        settled[active & (info["settled"] > 0) & ~np.isfinite(dropped)] = now
+        done = active & ~np.isfinite(dropped) & (info["settled"] > 0)
+        if says is not None:
+            declared[active & ~np.isfinite(dropped) & says] = now
+            done &= says
+        settled[done] = now
         error = np.where(active, info["error"], error)
         spin = np.where(active, np.maximum(spin, info["spin"]), spin)
         joints = np.where(active, np.maximum(joints, info["joint_speed"]), joints)
-        active &= ~np.isfinite(settled) & ~np.isfinite(dropped)
+        active &= ~np.isfinite(settled) & ~np.isfinite(dropped) & ~np.isfinite(declared)
         if watch is not None:
             watch.states.append(task.qpos[:WATCHED].copy())
         if time.monotonic() - said > pause:
@@ -144,7 +160,7 @@ def judge(
             break
     shapes = [task.shapes[v // task.sizes] for v in task.variant]
     names = np.array([shape.name for shape in shapes]), np.array([shape.family for shape in shapes])
-    return Judged(settled, touched, dropped, error, names[1], names[0], spin, joints)
+    return Judged(settled, touched, dropped, error, names[1], names[0], spin, joints, declared)
 
 
 def evaluate(
@@ -153,6 +169,7 @@ def evaluate(
     target: float | None = None,
     controller: str = "learned",
     shapes: str = "all",
+    state: str = "exact",
     actor: Actor | None = None,
     planner: PlannerConfig | None = None,
     horizon: int = 200,
@@ -167,6 +184,7 @@ def evaluate(
         seed: of the episodes.
         target: rate of settled goals to reach on held-out shapes.
         controller: "planner" or "learned".
+        state: what the planner plans from: "exact", or "camera" with tracker and stop predictor.
         shapes: "all", a family, or one shape (of the part that has it).
         actor: weights to use instead of the shipped ones.
         planner: its configuration.
@@ -179,9 +197,13 @@ def evaluate(
         WeightsError: no weights.
         ValueError: no such shapes.
     """
-    goal = TARGETS[controller] if target is None else target
+    if state == "camera" and controller != "planner":
+        raise ValueError("only the planner turns things that it sees by camera: add --controller planner")
+    label = "planner by camera" if state == "camera" else controller
+    goal = TARGETS[label] if target is None else target
     actor = actor or (load("reorient/teacher") if controller == "learned" else None)
-    folder = folder or PAGE / controller
+    folder = folder or PAGE / label.replace(" ", "_")
+    looks: dict[str, Looks] = {}
     groups: list[Group] = []
     failures: list[Failure] = []
     played: dict[str, Judged] = {}
@@ -192,12 +214,16 @@ def evaluate(
             level=condition.level,
             tolerance=condition.tolerance,
             horizon=horizon,
+            palm=(condition.palm, condition.palm),
+            stop=0.0 if state == "camera" else ReorientConfig.stop,
+            renew=state != "camera",
         )
         if not ReorientTask.available(config):
             continue
-        title = condition.title(controller)
+        title = condition.title(label)
         films = folder / title.replace(", ", "_").replace(" ", "_") if "held" in title and "nominal" in title else None
-        judged = played[title] = _all(config, episodes, seed, actor, planner or PlannerConfig(), films, report)
+        seen = looks.setdefault(title, Looks()) if state == "camera" else None
+        judged = played[title] = _all(config, episodes, seed, actor, planner or PlannerConfig(), films, report, seen)
         groups += _groups(title, judged)
         report(f"{title}: {judged.success.mean():.3f} settled, {np.isfinite(judged.dropped).mean():.3f} dropped")
         if condition.part == "held_out":
@@ -210,7 +236,9 @@ def evaluate(
     result = _verdict(goal, groups, failures)
     times = {title: judged.settled for title, judged in played.items()}
     command = f"toolwright eval reorient --controller {controller} --episodes {episodes} --seed {seed}"
-    report(f"report: {reorient_page.write(result, times, horizon * CONTROL_PERIOD, command, folder)}")
+    command += f" --state {state}" if controller == "planner" else ""
+    page = reorient_page.write(result, times, horizon * CONTROL_PERIOD, command, folder, looks)
+    report(f"report: {page}")
     return result
 
 
@@ -232,6 +260,7 @@ def _all(
     planner: PlannerConfig,
     films: Path | None,
     report: Callable[[str], None],
+    looks: Looks | None = None,
 ) -> Judged:
     """All episodes of a condition, a share of the worlds at a time for the planner, which needs many copies."""
     share = episodes if actor is not None else min(WORLDS, episodes)
@@ -240,11 +269,15 @@ def _all(
         count = min(share, episodes - first)
         rng = np.random.default_rng(np.random.SeedSequence([seed, first], spawn_key=(0,)))
         task = ReorientTask(config, count, rng)
-        control = learned(actor) if actor is not None else planned(task, planner, seed + first)
+        control: Control = learned(actor) if actor is not None else planned(task, planner, seed + first)
+        if looks is not None:
+            control = CameraControl(task, planner, Learned.load(), rng_for(seed + first, PLANNING))
         watch = Watch()
         parts.append(judge(task, control, report, watch=watch))
+        if looks is not None and isinstance(control, CameraControl):
+            looks.add(control.log.arrays(), config.tolerance)
         if films is not None and first == 0:
-            ended = np.minimum(parts[0].settled, parts[0].dropped)[:WATCHED]
+            ended = np.minimum(np.minimum(parts[0].settled, parts[0].dropped), parts[0].declared)[:WATCHED]
             success = parts[0].success[:WATCHED]
             reorient_film.films(task, np.array(watch.states), watch.goals, ended, success, films, report)
     columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in Judged.__dataclass_fields__}

@@ -20,6 +20,7 @@ from toolwright.sim.scene import load_scene, sample, shipped_scenes
 from toolwright.sim.scene_spec import GoalSpec, SceneError, suggestion
 
 RAISED, BESIDE, STILL = 0.03, 0.03, 0.02  # m
+FACING = 0.4  # rad
 
 
 def tasks() -> tuple[str, ...]:
@@ -106,12 +107,25 @@ def _missed(goal: GoalSpec, before: Scene, after: Scene) -> str:
         case "within":
             out = [thing.name for thing in things if not after.workspace.contains(thing.pos)]
             return f"{', '.join(out)} outside the workspace" if out else ""
+        case "up" | "down":
+            return _facing(goal, after)
         case "beside":
             gap = min(float(a.distance(b.pos[None])[0] - b.half.min()) for a in of(first) for b in of(things[1]))
             return "" if gap <= BESIDE else f"{first.name} is {gap * 1e3:.0f} mm from {things[1].name}"
         case _:
             away = float(np.linalg.norm(first.pos - before.objects[first.name].pos))
             return "" if away <= STILL else f"{first.name} was moved by {away * 1e3:.0f} mm"
+
+
+def _facing(goal: GoalSpec, after: Scene) -> str:
+    name, side = goal.up or goal.down or ("", "")
+    item = after.objects[name]
+    if after.in_palm != name:
+        return f"{name} is not in the hand"
+    mark = next(mark for mark in item.marks if mark.name == side)
+    upward = float(rotations.rotate(item.quat, mark.direction)[2]) * (1 if goal.up else -1)
+    off = float(np.arccos(np.clip(upward, -1, 1)))
+    return "" if off <= FACING else f"{side} of {name} is {np.rad2deg(off):.0f} degrees off"
 
 
 def _inside(item: SceneObject, container: SceneObject) -> bool:

@@ -44,8 +44,8 @@ class PickTrainConfig:
 
 
 def pick() -> PickTrainConfig:
-    """The shipped policy's training: a residual on the heuristic that begins at nothing, with a camera's errors."""
-    return PickTrainConfig(PickConfig(state="camera"), residual=0.1)
+    """The shipped policy's training: a residual on the heuristic that begins at nothing, with errors assumed for a camera."""
+    return PickTrainConfig(PickConfig(state="assumed"), residual=0.1)
 
 
 def pick_demo() -> PickTrainConfig:

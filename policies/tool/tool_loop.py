@@ -57,6 +57,7 @@ class ToolLoop:
         self._objects: dict[str, F64] = {}
         self._ticks = 0
         self.begun = self._keeping = False
+        self.taken = False  # the hand's policy already keeps a tool that was fetched: it knows the place to keep
         self._press = _PRESS
         self.watch: Check | None = None  # called after every look
         self.released: F64 | None = None  # (16,) rad, where the hand is after it has let go of the tool for good
@@ -81,14 +82,17 @@ class ToolLoop:
         looks = [self.perception.look() for _ in range(_FIRST_LOOKS)]
         tools = [scene.tool for scene in looks if scene.tool is not None]
         if len(tools) < len(looks):
-            raise Trouble("no tool", "the hand holds no tool")
+            loose = looks[-1].loose
+            where = f"; the {loose.name} are to be fetched first" if loose is not None else ""
+            raise Trouble("no tool", f"the hand holds no tool{where}")
         mean = replace(
             tools[0],
             opening=float(np.mean([tool.opening for tool in tools])),
             pos_palm=np.mean([tool.pos_palm for tool in tools], axis=0),
             quat_palm=_mean_quat([tool.quat_palm for tool in tools]),
         )
-        self.hand.reset(state.q[self._fingers], mean)
+        if not self.taken:
+            self.hand.reset(state.q[self._fingers], mean)
         self.opening = self.goal = self.final_goal = mean.opening
         self.T_palm_tip = _rigid(np.mean([T_palm_world @ tool.T_world_tip for tool in tools], axis=0))
         for name in looks[0].objects:

@@ -64,6 +64,7 @@ class ToolUse:
         T_world_base: F64 | None = None,
     ) -> None:
         self._robot, self._params = robot, bank.params[index]
+        self._bank, self._index = bank, index
         self._pad = next((float(getattr(self._params, name)) for name in _PADS if hasattr(self._params, name)), 0.0)
         self._motion = ArmMotion(T_world_base)
         self._loop = ToolLoop(robot, perception, HandPolicy(bank, index, controller), self._motion)
@@ -83,6 +84,16 @@ class ToolUse:
         self._loop.perception, self._loop.hand = eyes(self._loop.perception), hand(self._loop.hand)
 
     # -- actions ------------------------------------------------------------------------------------------------------
+
+    def fetch(self, name: str) -> Outcome:
+        """Takes the tool out of its stand, checks that it is held right, and corrects what is not."""
+        start = self._robot.read().stamp
+        try:
+            reason, measured = self._fetch(name)
+            success = True
+        except (Trouble, Unreachable) as error:
+            success, reason, measured = False, _in_words(error), {}
+        return Outcome(success, reason, measured, self._robot.read().stamp - start)
 
     def pick(self, name: str, opening: float, grip: float, lift: float) -> Outcome:
         """Opens, comes down around the object, closes, lifts; tries again where the object was missed."""
@@ -122,6 +133,31 @@ class ToolUse:
         except (Trouble, approach.NoWay, Unreachable) as error:
             success, reason, measured = False, _in_words(error), self._measured()
         return Outcome(success, reason, measured, self._robot.read().stamp - start)
+
+    # -- fetch --------------------------------------------------------------------------------------------------------
+
+    def _fetch(self, name: str) -> tuple[str, dict[str, float]]:
+        from toolwright.policies.tool.fetching import Fetching
+
+        loop = self._loop
+        scene = loop.perception.look()
+        if scene.tool is not None:
+            if scene.tool.name != name:
+                raise Trouble("hand full", f"{scene.tool.name} is in the hand")
+            return f"{name} is in the hand already", {}
+        fetching = Fetching(self._robot, loop.perception, self._motion, loop.hand, self._bank, self._index)
+        found = fetching.take(name)
+        loop.begun, loop.taken = False, True
+        loop.begin()
+        off = f"{found.moved * 1e3:.1f} mm and {found.turned:.2f} rad off its place"
+        text = f"{name} is in the hand, {off}, its opening follows to {found.opening_off * 1e3:.1f} mm"
+        measured = {
+            "moved": found.moved,
+            "turned": found.turned,
+            "opening_off": found.opening_off,
+            "attempts": float(found.attempts),
+        }
+        return text, self._measured() | measured
 
     # -- pick ---------------------------------------------------------------------------------------------------------
 

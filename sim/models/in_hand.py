@@ -21,7 +21,7 @@ from toolwright.sim.object_shapes import PARTS, Part, Shape
 # Softer lets fingers sink in, stiffer lets small things jump: see the test of contacts.
 SOLREF, SOLIMP = (0.012, 1.2), (0.96, 0.99, 0.001, 0.5, 2.0)
 TORSION, ROLLING = 0.003, 0.0001  # m, of the object on anything
-_SURFACE = HandSurface(tip=0.5, shell=0.2)  # the frictions that the public models of this hand have
+SURFACE = HandSurface(tip=0.5, shell=0.2)  # the frictions that the public models of this hand have
 _TYPES = {
     "box": mujoco.mjtGeom.mjGEOM_BOX,
     "cylinder": mujoco.mjtGeom.mjGEOM_CYLINDER,
@@ -80,10 +80,8 @@ class InHandModel:
 def build(shapes: Sequence[Shape]) -> InHandModel:
     """Compiles the hand, palm frame at the origin, with an object that can be any of the shapes."""
     spec = _spec(shapes)
-    add_leap(spec, spec.worldbody, np.zeros(3), np.array([1.0, 0, 0, 0]), surface=_SURFACE)
-    for geom in spec.geoms:
-        geom.solref, geom.solimp = SOLREF, SOLIMP
-        geom.priority = 0
+    add_leap(spec, spec.worldbody, np.zeros(3), np.array([1.0, 0, 0, 0]), surface=SURFACE)
+    soften(spec.geoms)
     thing = spec.worldbody.add_body(name="object", pos=[0, 0, -0.2])
     thing.add_freejoint(name="object")
     thing.mass, thing.inertia, thing.explicitinertial = 1.0, [1e-3] * 3, True
@@ -100,14 +98,49 @@ def build(shapes: Sequence[Shape]) -> InHandModel:
     return InHandModel(model, geoms, model.body("object").id, _variants(shapes))
 
 
+def soften(geoms: Sequence[mujoco.MjsGeom]) -> None:
+    """Gives the geoms of a hand the contacts with which loose things in it are simulated."""
+    for geom in geoms:
+        geom.solref, geom.solimp = SOLREF, SOLIMP
+        geom.priority = 0
+
+
+def add_parts(
+    spec: mujoco.MjSpec, body: mujoco.MjsBody, name: str, shape: Shape, mass: float, rgba: np.ndarray
+) -> None:
+    """Makes a body of the scene one of the shapes, with the surface that things in the hand have here.
+
+    Args:
+        spec: the model to extend.
+        body: without geoms as yet.
+        name: prefix of the meshes.
+        shape: its frame is the body's.
+        mass: kg.
+        rgba: (4,) color.
+    """
+    _add_hulls(spec, name, shape)
+    for p, part in enumerate(shape.parts):
+        _add_part(body, f"{name}_{p}", part)
+    moments, quat = shape.principal()
+    body.mass, body.explicitinertial = mass, True
+    body.ipos, body.iquat, body.inertia = np.zeros(3), quat, moments * mass / shape.volume
+    for geom in body.geoms:
+        _surface(geom)
+        geom.rgba = rgba
+
+
+def _add_hulls(spec: mujoco.MjSpec, name: str, shape: Shape) -> None:
+    for p, part in enumerate(shape.parts):
+        if part.kind == "hull":
+            mesh = spec.add_mesh(name=f"{name}_{p}", uservert=part.points.astype(np.float32).ravel())
+            mesh.inertia = mujoco.mjtMeshInertia.mjMESH_INERTIA_CONVEX
+
+
 def _spec(shapes: Sequence[Shape]) -> mujoco.MjSpec:
     """An empty world with the meshes of all shapes."""
     spec = new_spec()
     for s, shape in enumerate(shapes):
-        for p, part in enumerate(shape.parts):
-            if part.kind == "hull":
-                mesh = spec.add_mesh(name=f"{s}_{p}", uservert=part.points.astype(np.float32).ravel())
-                mesh.inertia = mujoco.mjtMeshInertia.mjMESH_INERTIA_CONVEX
+        _add_hulls(spec, str(s), shape)
     return spec
 
 
@@ -151,10 +184,8 @@ def _surface(geom: mujoco.MjsGeom) -> None:
 def add_shape(spec: mujoco.MjSpec, name: str, shape: Shape, pos: np.ndarray, rgba: np.ndarray) -> mujoco.MjsBody:
     """A fixed body with the geoms of a shape, to look at."""
     body = spec.worldbody.add_body(name=name, pos=pos)
+    _add_hulls(spec, name, shape)
     for p, part in enumerate(shape.parts):
-        if part.kind == "hull":
-            mesh = spec.add_mesh(name=f"{name}_{p}", uservert=part.points.astype(np.float32).ravel())
-            mesh.inertia = mujoco.mjtMeshInertia.mjMESH_INERTIA_CONVEX
         _add_part(body, f"{name}_{p}", part)
     for geom in body.geoms:
         geom.rgba = rgba

@@ -46,6 +46,21 @@ def add_body(spec: mujoco.MjSpec, name: str, pos: np.ndarray, quat: np.ndarray, 
     return body
 
 
+def add_spot(body: mujoco.MjsBody, pos: np.ndarray, normal: np.ndarray, radius: float) -> None:
+    """A black disc painted on a surface: to be seen, without mass or contact.
+
+    Args:
+        body: gets the geom.
+        pos: (3,) m, its middle.
+        normal: (3,) of the surface.
+        radius: m.
+    """
+    spot = body.add_geom(type=mujoco.mjtGeom.mjGEOM_CYLINDER, size=[radius, 4e-4, 0], pos=pos, mass=0)
+    spot.alt.zaxis = normal
+    spot.contype = spot.conaffinity = 0
+    spot.rgba = [0.08, 0.08, 0.09, 1.0]
+
+
 def add_sphere(body: mujoco.MjsBody, radius: float, mass: float, friction: float, rgba: np.ndarray) -> None:
     """A ball.
 

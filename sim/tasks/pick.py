@@ -4,7 +4,7 @@ Task: arm, hand and held tweezers over a table with one of 24 small objects. Fiv
     goal of the tips and sets the goal opening (see `hardware/pick.py`); beneath it, at 20 Hz, the hand's policy holds
     the opening and the arm follows smoothly, as on the robot. Flat: the action sets the hand's joints itself.
 Randomisation: which object (of the seen or the held-out half), how it lies, where; where the tips begin; the goal's
-    circle; friction of pads and object; a sensor's noise, or a camera's errors.
+    circle; friction of pads and object; a sensor's noise, errors assumed for a camera, or what a camera's images show.
 Success: the object was raised by `lifted` and stayed up for `held` seconds in a row, in which the tips went `moved_on`.
     The reward, in contrast, asks for the object to be at the goal: a pure function of both, so that any place that an
     object got to can stand as a goal in hindsight.
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from mujoco.batch import Batch
@@ -56,6 +56,22 @@ JOINT_STEP = 0.08  # rad that a flat action of one adds to a joint's target
 REGION = (np.array([0.39, -0.15]), np.array([0.56, 0.15]))  # m, where objects lie and tips begin
 
 
+class Eyes(Protocol):
+    """A camera for each of N robots, and what is made of its images."""
+
+    def reset(self, ids: np.ndarray) -> None:
+        """New episodes began in the worlds `ids`; takes a first image there."""
+
+    def look(self, ids: np.ndarray, hidden: np.ndarray) -> None:
+        """Takes an image in the worlds `ids`; where `hidden` (N,), the object is behind the tips."""
+
+    def tool(self, ids: np.ndarray) -> tuple[Poses, F64, F64]:
+        """Tips in the palm, opening (k,) [m], and pose (k, 7) of the tool in the palm."""
+
+    def objects(self, ids: np.ndarray) -> Affordance:
+        """What is known of the objects."""
+
+
 class PickTask:
     """N robots, each with an object of its own.
 
@@ -77,6 +93,7 @@ class PickTask:
         self.horizon = config.horizon
         self.actions = 4 + len(WORKING) if config.flat else ACTIONS
         self.errors = ERRORS[config.state]
+        self.eyes: Eyes | None = None  # of the state `camera`
         things = small_objects()
         wanted = {"seen": [False], "held_out": [True], "all": [False, True]}[config.part]
         self.choices = np.array([i for i, thing in enumerate(things) if thing.held_out in wanted])
@@ -160,6 +177,10 @@ class PickTask:
         e = self.errors
         pairs = (e.object_pos,) * 3 + (e.object_yaw, e.object_width) + (e.tool_pos,) * 3 + (e.tool_turn,) * 3
         self._bias[ids] = rng.normal(size=(n, 12)) * np.array([bias for bias, _ in (*pairs, e.opening)])
+        if self.eyes is not None:
+            self.eyes.reset(ids)
+        elif self.config.state == "camera":
+            raise ValueError("the state 'camera' needs eyes: see policies/high_level/camera_eyes.py")
         self._reference[ids] = self._measured_tool(ids)[2]
         tips, opening, _ = self._measured_tool(ids)
         self.hands.reset(ids, np.tile(bank.ctrl[0, ANCHOR], (n, 1)), opening)
@@ -289,10 +310,16 @@ class PickTask:
         self.age += 1
         self._move_goal()
         everyone = np.arange(self.n)
+        near = np.zeros(self.n, dtype=bool)
+        if self.errors.blind:
+            # With eyes, where the object is believed to be; else where it is.
+            place = self._seen.center if self.eyes is not None else self.object_pos()
+            away = place - self.interface.tips.pos
+            near = (np.linalg.norm(away[:, :2], axis=1) < BLIND[0]) & (-away[:, 2] < BLIND[1])
+        if self.eyes is not None:
+            self.eyes.look(everyone if self.active is None else self.active, near)
         seen = self._sides(everyone)
         if self.errors.blind:
-            away = self.object_pos() - self.interface.tips.pos
-            near = (np.linalg.norm(away[:, :2], axis=1) < BLIND[0]) & (-away[:, 2] < BLIND[1])
             keep = np.flatnonzero(~near)
             self._seen.write(keep, Affordance(seen.center[keep], seen.yaw[keep], seen.width[keep], seen.top[keep]))
         else:
@@ -302,6 +329,8 @@ class PickTask:
 
     def _sides(self, ids: np.ndarray) -> Affordance:
         """What is measured of the objects."""
+        if self.eyes is not None:
+            return self.eyes.objects(ids)
         e, rng, k = self.errors, self.rng, len(ids)
         pos = self.object_pos()[ids]
         quat = self.qpos[ids, self._thing + 3 : self._thing + 7]
@@ -315,6 +344,8 @@ class PickTask:
 
     def _measured_tool(self, ids: np.ndarray) -> tuple[Poses, F64, F64]:
         """Tips in the palm, opening (k,) [m], and pose (k, 7) of the tool in the palm, as measured now."""
+        if self.eyes is not None:
+            return self.eyes.tool(ids)
         e, rng, k = self.errors, self.rng, len(ids)
         qpos = self.qpos[ids]
         pos, quat = grasp.mid_pose(qpos[:, self._free : self._free + 8])

@@ -55,6 +55,7 @@ class ReorientConfig:
     level: str = "moderate"
     horizon: int = 200  # control steps for one goal
     goals: int = 20  # in a row, then an episode ends
+    renew: bool = True  # a new goal after each success; False: the goal stays
     tolerance: float = 0.4  # rad
     hold: int = 4  # control steps at rest
     stop: float = 0.75  # share of the tolerance within which, as measured, the hand holds still; 0: never
@@ -243,6 +244,10 @@ class ReorientTask:
             self.gravity[:] = between
             self._field["opt.gravity"][:] = 9.81 * between
 
+    def hold(self, stop: np.ndarray) -> None:
+        """Hands in `stop` (N,) bool hold still in the next step: a stop signal of the controller's own."""
+        self._stop[:] = stop
+
     def sense(self) -> None:
         """Takes this step's measurements, and sets a new goal where one was settled; called after the physics."""
         c = self.config
@@ -262,7 +267,7 @@ class ReorientTask:
         done = np.flatnonzero(self._settled)
         self.count[done] += 1
         self._learn(settled=len(done), ended=len(done))
-        if len(done):
+        if len(done) and c.renew:
             self._new_goal(done)
             self.age[done[self.count[done] >= c.goals]] = c.horizon
         self._look(np.arange(self.n))
@@ -278,6 +283,15 @@ class ReorientTask:
 
     def _measured_quat(self) -> F64:
         return rotations.multiply(rotations.from_rotvec(self._seen[:, 3:]), self.qpos[:, 19:])
+
+    @property
+    def stopped(self) -> np.ndarray:
+        """(N,) bool: hands that are told to hold still in the next step."""
+        return self._stop
+
+    def measured(self) -> F64:
+        """(N, 16) rad: joints as measured, with offset and noise."""
+        return self._measured_q
 
     def error(self) -> F64:
         """(N,) rad between the object's true orientation and the goal."""

@@ -9,10 +9,12 @@ import pytest
 
 from toolwright.perception import generate_affordance, generate_objects, generate_tools
 from toolwright.perception.affordance.directions import TILTS, YAWS, closing
+from toolwright.perception.affordance.tool_features import CHANNELS, FREE, HAND, NUMBERS
 from toolwright.perception.camera import deproject, transform
 from toolwright.perception.generate_shapes import HELD_OUT_ONLY, TRAIN, draw, resting
 from toolwright.perception.generate_views import RESOLUTIONS, Eye, Stage, of_model
-from toolwright.policies.training import checkpoint, encoder
+from toolwright.policies.training import checkpoint, encoder, encoder_data
+from toolwright.policies.training.encoder_objects import turned_widths
 from toolwright.sim import grasp_bank
 
 
@@ -121,7 +123,7 @@ def test_widths_turn_with_the_thing():
         turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
         turn = turn @ np.diag([1, -1 if mirrored else 1, 1])
         true = shape.width(closing() @ turn).reshape(YAWS, len(TILTS))
-        assert np.allclose(encoder.turned_widths(widths, steps, mirrored), true, atol=1e-12)
+        assert np.allclose(turned_widths(widths, steps, mirrored), true, atol=1e-12)
 
 
 def test_objects_stand_on_the_table_in_their_views(stage):
@@ -165,7 +167,22 @@ def test_a_shard_depends_on_its_seed_alone(tmp_path, small):
         generate_affordance.generate(tmp_path / name, 1, "tools", seed=5, only=["tongs"])
     with np.load(tmp_path / "a/tongs_00000.npz") as a, np.load(tmp_path / "b/tongs_00000.npz") as b:
         assert all((a[key] == b[key]).all() for key in a.files)
-        assert a["points"].dtype == np.int16 and set(a["family"]) <= {"tongs", "none"}
+
+
+def test_a_row_tells_what_is_wrong_with_the_fit(stage):
+    """Mended by what is stored, the fit is the truth; told of another tool, it is not to be mended but distrusted."""
+    from toolwright.perception.affordance.hand import HandModel
+    from toolwright.perception.generate_tool_model import of_bank
+
+    rng, ranges = np.random.default_rng(0), generate_tools.ViewRange()
+    hand, wrist = generate_tools.robot()
+    state = next(generate_tools.states("tongs", "train", rng, worlds=2))
+    view = generate_tools.look(stage, wrist, state, ranges, rng, always=True)
+    row = generate_affordance.tool_row(view, state.known, HandModel.load(), ranges, rng)
+    assert row["there"] and np.abs(row["opening_off"]) < 0.01 and np.linalg.norm(row["tip_off"]) < 0.02
+    other = generate_affordance.tool_row(view, of_bank("syringe"), hand, ranges, rng)
+    spoilt = generate_affordance.tool_row(view, state.known, hand, ranges, rng, spoilt=True)
+    assert not other["there"] and not spoilt["there"]
 
 
 @pytest.fixture(scope="module")
@@ -173,19 +190,16 @@ def shards(tmp_path_factory):
     """Two made-up shards of each kind: training is tested, not rendering."""
     folder, rng = tmp_path_factory.mktemp("shards"), np.random.default_rng(0)
     n, v = 12, generate_affordance.VARIANTS
-    pool = generate_affordance.POOL + generate_affordance.POOL_HAND
     for i in range(3):
-        tip = np.tile(np.eye(4), (n, 1, 1))
-        tip[:, :3, 3] = rng.normal(0, 0.02, (n, 3))
         np.savez(
             folder / f"tongs_{i:05d}.npz",
-            points=rng.integers(-9000, 9000, (n, v, pool, 3)).astype(np.int16),
-            gap=rng.integers(-500, 3000, (n, v, pool)).astype(np.int16),
-            joints=rng.normal(size=(n, v, 16)).astype(np.float32),
-            opening=rng.uniform(0, 0.03, n).astype(np.float32),
-            tip=tip.astype(np.float32),
-            family=np.where(rng.random(n) < 0.2, "none", "tongs"),
-            seen=np.full(n, 500, np.int32),
+            free=rng.normal(size=(n, generate_affordance.POOL, CHANNELS)).astype(np.float16),
+            hand=rng.normal(size=(n, HAND, CHANNELS)).astype(np.float16),
+            numbers=rng.normal(size=(n, NUMBERS)).astype(np.float32),
+            opening_off=rng.normal(0, 0.001, n).astype(np.float32),
+            tip_off=rng.normal(0, 0.001, (n, 3)).astype(np.float32),
+            turn_off=rng.normal(0, 0.01, (n, 3)).astype(np.float32),
+            there=rng.random(n) < 0.8,
             rejected=np.array(0),
         )
         np.savez(
@@ -222,8 +236,9 @@ def test_a_stopped_training_goes_on_bit_for_bit(tmp_path, shards, kind, monkeypa
     with pytest.raises(KeyboardInterrupt):
         part.run()
     encoder.train(kind, shards, tmp_path / "part", resume=True)
-    states = [checkpoint.load(tmp_path / name)["net"] for name in ("whole", "part")]
-    assert all((states[0][key] == states[1][key]).all() for key in states[0])
+    for part in ("net", "kept"):
+        states = [checkpoint.load(tmp_path / name)[part] for name in ("whole", "part")]
+        assert all((states[0][key] == states[1][key]).all() for key in states[0])
 
 
 @pytest.mark.parametrize("kind", encoder.KINDS)
@@ -233,13 +248,15 @@ def test_the_export_says_what_the_network_says(tmp_path, shards, kind):
 
     encoder.train(kind, shards, tmp_path, steps=2)
     name = kind.removesuffix("s")
-    net = encoder._Training(checkpoint.load(tmp_path)["config"], shards, tmp_path, checkpoint.load(tmp_path), print).net
+    net = encoder._Training(
+        checkpoint.load(tmp_path)["config"], shards, tmp_path, checkpoint.load(tmp_path), print
+    ).kept
     net.eval()
     rng = np.random.default_rng(0)
-    size = (3, 360, 4) if kind == "tools" else (3, 256, 3)
+    size = (3, FREE + HAND, CHANNELS) if kind == "tools" else (3, 256, 3)
     inputs = {"points": rng.normal(size=size).astype(np.float32)}
     if kind == "tools":
-        inputs["joints"] = rng.normal(size=(3, 16)).astype(np.float32)
+        inputs["numbers"] = rng.normal(size=(3, NUMBERS)).astype(np.float32)
     session = onnxruntime.InferenceSession((tmp_path / f"{name}.onnx").read_bytes())
     with torch.no_grad():
         expected = net(*(torch.from_numpy(array) for array in inputs.values()))
@@ -250,5 +267,15 @@ def test_the_export_says_what_the_network_says(tmp_path, shards, kind):
 
 
 def test_training_without_clouds_says_how_to_make_them(tmp_path):
-    with pytest.raises(encoder.EncoderDataError, match="toolwright affordance data tools"):
+    with pytest.raises(encoder_data.EncoderDataError, match="toolwright affordance data tools"):
+        encoder.train("tools", tmp_path, tmp_path / "out", steps=1)
+
+
+def test_clouds_of_an_older_version_are_named(tmp_path, shards):
+    for path in shards.glob("tongs_*.npz"):
+        with np.load(path) as file:
+            np.savez(tmp_path / path.name, **{key: file[key] for key in file.files if key != "numbers"})
+    with np.load(shards / "tongs_00000.npz") as file:
+        np.savez(tmp_path / "tongs_00000.npz", **{key: file[key] for key in file.files})
+    with pytest.raises(encoder_data.EncoderDataError, match="several versions"):
         encoder.train("tools", tmp_path, tmp_path / "out", steps=1)

@@ -81,6 +81,8 @@ def test_both_methods_are_judged_on_the_same_clouds(report):
     for name in ("tools", "tweezers", "objects"):
         encoder, geometry = groups[f"{name}, encoder"], groups[f"{name}, geometry"]
         assert encoder.n == geometry.n == 3
+    assert groups["tools, fit alone"].n == 3
+    assert 0 <= groups["tools, encoder"].measured["another_tool_distrusted"] <= 1
     assert (
         result.n == 6 and result.successes == groups["tools, encoder"].successes + groups["objects, encoder"].successes
     )
@@ -119,4 +121,5 @@ def test_an_encoder_that_knows_nothing_misses_its_targets(tmp_path, monkeypatch)
     result = affordance.evaluate(2, 4, folder=tmp_path, encoder=encoder)
     groups = {group.name: group for group in result.groups}
     assert not result.passed and groups["tools, encoder"].successes == 0
+    assert groups["tools, fit alone"].successes > 0
     assert groups["tools, encoder"].measured["mean_error"] > 0.01

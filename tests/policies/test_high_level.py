@@ -197,7 +197,7 @@ def test_what_was_played_is_not_played_again(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(evaluation, "_round", played)
     monkeypatch.setattr(evaluation, "_version", lambda name: "same")
     monkeypatch.setattr(evaluation.actors, "load", lambda: HighLevelActor((), {}))
-    report = evaluation.evaluate(12, folder=tmp_path, state="camera")
+    report = evaluation.evaluate(12, folder=tmp_path, state="assumed")
     assert [each for each, _ in asked] == [10, 2, 10, 2]
     assert asked[0] == asked[2]  # both policies play the same episodes
     assert report.n == 24 * 12 and report.successes == report.n - 2 and report.passed
@@ -206,7 +206,7 @@ def test_what_was_played_is_not_played_again(tmp_path: Path, monkeypatch: pytest
     assert (group.n, group.successes) == (12, 10)
     text = (tmp_path / "index.html").read_text()
     assert "tablet" in text and "--state camera --episodes-per-object 12" in text
-    evaluation.evaluate(12, folder=tmp_path, state="camera")
+    evaluation.evaluate(12, folder=tmp_path, state="assumed")
     assert len(asked) == 4
-    evaluation.evaluate(12, seed=1, folder=tmp_path, state="camera")
+    evaluation.evaluate(12, seed=1, folder=tmp_path, state="assumed")
     assert len(asked) == 8

@@ -104,7 +104,7 @@ def test_goals_cannot_run_away_from_the_tips(task: PickTask) -> None:
 
 
 def test_a_camera_does_not_see_what_the_tips_hide() -> None:
-    task = PickTask(PickConfig(part="all", state="camera"), 2, np.random.default_rng(1), 1)
+    task = PickTask(PickConfig(part="all", state="assumed"), 2, np.random.default_rng(1), 1)
     task.reset(np.arange(2))
     seen = task._seen.center.copy()
     task.qpos[:, task._thing] += 0.01
