@@ -36,7 +36,7 @@ class StateNoise:
     tool_opening: float = 0.0003  # m
     contents: float = 0.005  # ml, as a scale under a cup weighs it
     turn: float = 0.01  # rad
-    # What is wrong about the tool in the same way at every look, drawn once: where camera and hand were calibrated to be.
+    # Drawn once, wrong in the same way at every look: where camera and hand were calibrated to be.
     tool_pos_bias: float = 0.0  # m on each axis
     tool_turn_bias: float = 0.0  # rad about each axis
     tool_opening_bias: float = 0.0  # m

@@ -57,7 +57,9 @@ def write(
             ]
         )
         first = failed[0]
-        page.paragraph(f'To see one again: toolwright do "SENTENCE" --scene {first.task} --seed {first.seed} --video FILE')
+        page.paragraph(
+            f'To see one again: toolwright do "SENTENCE" --scene {first.task} --seed {first.seed} --video FILE'
+        )
     if whole:
         page.heading("Scenes")
     for task in tasks if whole else ():

@@ -173,7 +173,7 @@ def _held(tips: F64, tool: ToolModel, R: F64, t: F64, joint: float) -> tuple[F64
 def _weight(covariance: F64, out: F64) -> F64:
     """(3, 3, 3): how much fingertips count, that roll along a limb and press into it (3, 3) a little."""
     spread = covariance + _ALONG**2 * np.eye(3) + (_ACROSS**2 - _ALONG**2) * out[:, :, None] * out[:, None]
-    return np.linalg.inv(spread)
+    return np.asarray(np.linalg.inv(spread), dtype=np.float64)
 
 
 def _fingertips(mended: Mended, hand: HandModel) -> tuple[F64, F64]:

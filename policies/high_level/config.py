@@ -44,7 +44,7 @@ class PickTrainConfig:
 
 
 def pick() -> PickTrainConfig:
-    """The shipped policy's training: a residual on the heuristic that begins at nothing, with errors assumed for a camera."""
+    """The shipped policy's training: a residual on the heuristic, from nothing, with errors assumed for a camera."""
     return PickTrainConfig(PickConfig(state="assumed"), residual=0.1)
 
 

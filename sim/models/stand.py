@@ -19,16 +19,17 @@ from toolwright.sim.models.implements import Part
 from toolwright.sim.models.physics import new_spec
 from toolwright.sim.models.tools import ToolFamily, add_tool
 
-DEPTH, WALL, FLOOR = 0.028, 0.004, 0.004  # m: a pocket's depth, and the thickness of its walls and of its floor
-FOOT = 0.03  # m that the plate below stands out around the pocket
+DEPTH, FLOOR = 0.028, 0.004  # m: a pocket's depth, and the thickness of its floor
+# m, so thick that a thin limb which is pressed in for a moment comes out again on the same side.
+WALL = 0.016
+FOOT = 0.015  # m that the plate below stands out around the walls
 # Of the tool's largest angle, how far a tool in its pocket is open, by where its spring drives it.
 _OPEN = {"open": 0.8, "shut": 0.0, "free": 0.4}
 _SLID = 0.97  # the same of a plunger, which its spring pushes out
 # m beside the tool, x and y. A sprung one touches from the start: its light limbs would gather speed in any gap.
 _ROOM = {"open": (-2e-5, 0.0010), "shut": (0.0015, 0.0010), "free": (0.0010, 0.0010)}
-# Walls are slow, so that they do not fling light limbs away, but hardly give: a limb that sinks in by half its thickness
-# comes out on the other side.
-_GIVES = ((0.02, 1.0), (0.998, 0.9999, 0.0005, 0.5, 2.0))
+# Walls give a little: against harder ones light limbs, pushed from the other side, are flung away.
+_GIVES = ((0.02, 1.0), (0.99, 0.995, 0.001, 0.5, 2.0))
 _ABOVE = 0.0002  # m over the pocket's floor, from where it sinks to rest
 _GRID = np.array(np.meshgrid(*[np.linspace(-1.0, 1.0, 9)] * 3)).reshape(3, -1).T  # (729, 3)
 _SMOOTH = 3  # of all geoms: a stand's own friction counts, not the greater one of tool and stand

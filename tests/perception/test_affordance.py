@@ -205,9 +205,9 @@ def test_the_side_that_is_seen_is_fitted_not_the_one_behind_it():
     turn, at = turns[1] @ tool.turn[box], turns[1] @ tool.at[box] + places[1]
     rng = np.random.default_rng(0)
     inner = rng.uniform(-1, 1, (50, 3)) * tool.half[box]
-    inner[:, 0] = -tool.half[box][0] - 0.0002
+    inner[:, 0] = -tool.half[box][0] + 0.0003
     points = inner @ turn.T + at
-    for side, expected in ((-1.0, 0.0002), (1.0, -2 * tool.half[box][0] - 0.0002)):
+    for side, expected in ((-1.0, -0.0003), (1.0, -2 * tool.half[box][0] + 0.0003)):
         towards = np.tile(side * turn[:, 0], (50, 1))
         gap, way, _ = align.seen_surface(tool, points, towards, opening)
         assert np.median(np.abs(gap - expected)) < 1e-6 and np.median(way @ turn[:, 0]) == pytest.approx(side, abs=1e-6)
@@ -222,7 +222,7 @@ def test_the_hand_s_points_tell_how_wrong_camera_and_joints_are(hand):
     left = np.linalg.norm(mended.applied(surface + shift) - surface, axis=1).mean()
     assert left < 0.4 * np.linalg.norm(shift)
     moving = np.r_[0:8, 12:16]
-    assert np.abs(mended.q - JOINTS)[moving].mean() < 0.5 * np.abs(off)[moving].mean()
+    assert np.abs(mended.q - JOINTS)[moving].mean() < 0.6 * np.abs(off)[moving].mean()
 
 
 def test_fingers_hold_what_the_camera_does_not_see(hand):

@@ -195,7 +195,7 @@ def test_what_was_played_is_not_played_again(tmp_path: Path, monkeypatch: pytest
         return evaluation.Episodes(things, good, np.full(len(things), 6.0), np.where(good, "", "missed"))
 
     monkeypatch.setattr(evaluation, "_round", played)
-    monkeypatch.setattr(evaluation, "_version", lambda name: "same")
+    monkeypatch.setattr(evaluation, "_version", lambda name, state: "same")
     monkeypatch.setattr(evaluation.actors, "load", lambda: HighLevelActor((), {}))
     report = evaluation.evaluate(12, folder=tmp_path, state="assumed")
     assert [each for each, _ in asked] == [10, 2, 10, 2]
