@@ -59,6 +59,13 @@ def policy(make_node, spin, until):
     feeder.join()
 
 
+def begin(policy: SimpleNamespace, until: Any, call: Any) -> None:
+    """Sets the node to work once all of its inputs have reached it."""
+    until(lambda: policy.states[-1].startswith("gave up: call hand_policy/reset"))
+    assert call(policy.node, topics.POLICY_RESET.name).success
+    until(lambda: policy.states[-1] == "active")
+
+
 def test_it_acts_on_the_fingers_after_it_was_told_which_pose_to_keep(policy, until, call):
     until(lambda: policy.states[-1].startswith("gave up: call hand_policy/reset"))
     assert not policy.targets
@@ -78,9 +85,7 @@ def test_it_acts_on_the_fingers_after_it_was_told_which_pose_to_keep(policy, unt
     ],
 )
 def test_it_falls_silent_when_an_input_does(policy, until, call, missing, status):
-    until(lambda: policy.states[-1].startswith("gave up"))
-    call(policy.node, topics.POLICY_RESET.name)
-    until(lambda: policy.states[-1] == "active")
+    begin(policy, until, call)
     policy.feed.discard(missing)
     until(lambda: policy.states[-1] == status)
     time.sleep(0.1)
@@ -92,16 +97,13 @@ def test_it_falls_silent_when_an_input_does(policy, until, call, missing, status
 
 
 def test_it_gives_up_when_the_tool_is_gone(policy, until, call):
-    call(policy.node, topics.POLICY_RESET.name) if until(lambda: len(policy.states) > 1) else None
-    until(lambda: policy.states[-1] == "active")
+    begin(policy, until, call)
     policy.tool = None
     until(lambda: policy.states[-1] == "gave up: no tool is seen in the hand")
 
 
 def test_it_gives_up_when_its_work_does_not_fit_into_the_period(policy, until, call):
-    until(lambda: len(policy.states) > 1)
-    call(policy.node, topics.POLICY_RESET.name)
-    until(lambda: policy.states[-1] == "active")
+    begin(policy, until, call)
     quick, slow = policy.policy.hand.target, 1.2 * policy.policy.period
 
     def late(*given: Any) -> Any:
@@ -123,9 +125,7 @@ def test_reset_without_a_tool_says_so(policy, until, call):
 
 
 def test_its_loop_runs_at_20_hz(policy, until, call, record_property):
-    until(lambda: len(policy.states) > 1)
-    call(policy.node, topics.POLICY_RESET.name)
-    until(lambda: policy.states[-1] == "active")
+    begin(policy, until, call)
     policy.policy.intervals.clear()
     policy.policy.works.clear()
     until(lambda: len(policy.policy.intervals) >= 120, 30)
