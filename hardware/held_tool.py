@@ -16,6 +16,7 @@ from toolwright.hardware.robot import F64
 WORKING = np.array([*range(8), *range(12, 16)])  # index, middle, thumb; the ring finger stays tucked
 PUSH, LEAK = 0.03, 0.9  # rad an action adds to the residual, share of the residual that stays
 SPEED = 0.08  # m/s, of the reference that runs ahead of the opening to the goal; an action scales it by 0 to 2
+POSE_SPEED = (0.02, 0.4)  # m/s, rad/s: of the tool's pose, where no controller moves it
 ACTIONS = 1 + len(WORKING)
 
 
@@ -94,8 +95,9 @@ class LearnedInterface:
     which leaks away: exploration stays smooth, and a policy that does nothing is the controller with a steady
     reference.
 
-    `alone` takes the controller away: an action moves the targets themselves, and one that does nothing keeps them.
-    Nothing is known then of how a tool is opened, which is what comparisons of learning need.
+    `alone` takes the controller's feedback away: actions move the opening and the tool's pose that the fingers are sent
+    to, whatever is measured, and one that does nothing keeps them. So a policy has all of the feedback to learn, which
+    is what comparisons of learning need, and says it in terms that are the same for every tool.
     """
 
     SIZE = 3 * len(WORKING) + 6 + 1 + 1 + 6 + 3
@@ -147,14 +149,23 @@ class LearnedInterface:
         """Servo targets (N, 16) [rad] after actions (N, ACTIONS) in [-1, 1]; the rest as the controller's."""
         action = np.clip(action, -1, 1)
         if self.alone:
-            command = self.command.copy()
-            command[:, WORKING] += PUSH * action[:, 1:]
-            self.command = np.clip(command, LEAP.lower, LEAP.upper)
-            return self.command
+            return self._blindly(action)
         step = self.period * SPEED * (1 + action[:, 0])
         self.reference = np.clip(goal, self.reference - step, self.reference + step)
         self.residual = LEAK * self.residual + PUSH * action[:, 1:]
         command = self.controller.target(opening, displacement, self.reference)
         command[:, WORKING] += self.residual
+        self.command = np.clip(command, LEAP.lower, LEAP.upper)
+        return self.command
+
+    def _blindly(self, action: F64) -> F64:
+        """Servo targets (N, 16) [rad] by the grasp's geometry; seven actions are speeds, the rest is unused."""
+        synergy, limits = self.controller.synergy, self.controller.gains
+        low, high = synergy.openings[:, 0] - limits.opening_limit, synergy.openings[:, -1] + limits.opening_limit
+        self.reference = np.clip(self.reference + self.period * SPEED * action[:, 0], low, high)
+        pose = self.controller.pose_integral + self.period * np.repeat(POSE_SPEED, 3) * action[:, 1:7]
+        limit = np.repeat(limits.pose_limit, 3)
+        self.controller.pose_integral = np.clip(pose, -limit, limit)
+        command = synergy(self.reference) + np.einsum("nij,nj->ni", synergy.correction, self.controller.pose_integral)
         self.command = np.clip(command, LEAP.lower, LEAP.upper)
         return self.command

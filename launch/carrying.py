@@ -82,7 +82,7 @@ def options(args: argparse.Namespace, session: Session, console: Console) -> Opt
     from toolwright.launch.approval import AskUser
     from toolwright.llm_planner.run.executor import Options
     from toolwright.llm_planner.skills import library
-    from toolwright.llm_planner.skills.hand_skills import skills_for
+    from toolwright.llm_planner.skills.choice import skills_for
 
     return Options(
         copy=copies(session, args.rehearsal, args.seed, args.controller),

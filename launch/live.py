@@ -14,8 +14,7 @@ from toolwright.perception.scene import Perception, Scene
 
 if TYPE_CHECKING:
     from toolwright.launch.session import Session
-    from toolwright.llm_planner.skills.actions import Actions
-    from toolwright.llm_planner.skills.hand_skills import HandActions
+    from toolwright.llm_planner.skills.choice import AnyActions
 
 STILL = 0.02  # rad/s, of the fastest joint of a robot that stands
 PATIENCE = 1.0  # s of robot time in which a stopped robot comes to rest
@@ -46,7 +45,7 @@ class Live:
         actions.tap(robot=self._around, eyes=lambda eyes: _SharedEyes(eyes, self), hand=lambda hand: hand)
 
     @property
-    def actions(self) -> Actions | HandActions:
+    def actions(self) -> AnyActions:
         """What moves the robot."""
         return self.session.actions
 

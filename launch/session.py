@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from toolwright.hardware.mcap_log import Recorder
     from toolwright.hardware.robot import Robot
     from toolwright.llm_planner.run.events import Event, Report
-    from toolwright.llm_planner.skills.actions import Actions
-    from toolwright.llm_planner.skills.hand_skills import HandActions
+    from toolwright.llm_planner.skills.choice import AnyActions
     from toolwright.perception.scene import Perception
     from toolwright.sim.camera import DepthCamera
     from toolwright.sim.render import VideoWriter
@@ -33,7 +32,7 @@ class Session:
 
     robot: SimRobot
     perception: Perception
-    actions: Actions | HandActions
+    actions: AnyActions
     video: VideoWriter | None = None
     recorder: Recorder | None = None
     gate: Robot | None = None  # what the actions send through

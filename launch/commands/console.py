@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> ConsoleResult:
     from toolwright.launch.tui.history import default_path
     from toolwright.llm_planner.run.executor import Options
     from toolwright.llm_planner.skills import library
-    from toolwright.llm_planner.skills.hand_skills import skills_for
+    from toolwright.llm_planner.skills.choice import skills_for
 
     # The model first: a wrong name is told before the world is built.
     with open_model(args) as model, open_session(args.scene, args.seed, controller=args.controller) as session:

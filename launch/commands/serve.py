@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> ServeResult:
     from toolwright.launch.mcp_server.server import build
     from toolwright.launch.results import ServeResult
     from toolwright.launch.session import open_session
-    from toolwright.llm_planner.skills.hand_skills import skills_for
+    from toolwright.llm_planner.skills.choice import skills_for
 
     terminal = asking.terminal()
     if args.approve:

@@ -78,7 +78,7 @@ def pulled_to(scene: Scene, item: SceneObject, tool: SceneObject) -> F64 | None:
 
     for toward in _ways_in(item):
         handles = [end for end, start in _hooks(item, bar, toward, at) if fits(start)]
-        for way in np.arange(0.02, 0.5, 0.015) if handles else ():
+        for way in np.arange(0.02, 0.5, 0.005) if handles else ():
             shift = way * toward
             ends = [end + shift for end in handles if end[0] + shift[0] >= COMFORT_X and fits(end + shift)]
             if ends and _well_inside(scene, at + shift) and not _crowded(scene, item, at + shift):

@@ -42,7 +42,7 @@ from toolwright.llm_planner.roles import (
 )
 from toolwright.llm_planner.run import checker, vec
 from toolwright.llm_planner.run.gate import CallRefused, Gate
-from toolwright.llm_planner.skills.hand_skills import skills_for
+from toolwright.llm_planner.skills.choice import skills_for
 from toolwright.llm_planner.skills.registry import Registry
 from toolwright.llm_planner.usage import Usage
 from toolwright.perception.scene import Scene

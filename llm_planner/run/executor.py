@@ -31,8 +31,7 @@ from toolwright.llm_planner.run.events import (
 from toolwright.llm_planner.run.gate import Approve, Call, CallRefused, Gate
 from toolwright.llm_planner.run.record import RepairRecord, RunRecord, SceneSummary, SkillRecord, Status
 from toolwright.llm_planner.run.rehearsal import CopyWorld, code_cause, model_copy, printable, rehearse
-from toolwright.llm_planner.skills.actions import Actions
-from toolwright.llm_planner.skills.hand_skills import HandActions, skills_for
+from toolwright.llm_planner.skills.choice import AnyActions, skills_for
 from toolwright.llm_planner.skills.library import EMPTY, Library
 from toolwright.llm_planner.skills.registry import Registry
 from toolwright.llm_planner.skills.tool_skills import SKILLS
@@ -67,7 +66,7 @@ class Options:
 
 def run_sentence(
     sentence: str,
-    actions: Actions | HandActions,
+    actions: AnyActions,
     perception: Perception,
     model: Model,
     report: Report,
@@ -116,7 +115,7 @@ class _Run:
     def __init__(
         self,
         sentence: str,
-        actions: Actions | HandActions,
+        actions: AnyActions,
         perception: Perception,
         model: Model,
         report: Report,

@@ -19,8 +19,7 @@ from toolwright.llm_planner.roles import Cause
 from toolwright.llm_planner.run import sandbox, verdict
 from toolwright.llm_planner.run.gate import CallRefused, Gate
 from toolwright.llm_planner.run.verdict import Goal, GoalCheck
-from toolwright.llm_planner.skills.actions import Actions
-from toolwright.llm_planner.skills.hand_skills import HandActions
+from toolwright.llm_planner.skills.choice import AnyActions
 from toolwright.llm_planner.skills.registry import Registry
 from toolwright.perception.scene import Perception, Scene
 from toolwright.policies.outcome import Outcome
@@ -31,7 +30,7 @@ class WorldCopy:
     """A copy of the world as it was measured. What is done to it is done to nothing else."""
 
     kind: str  # what it is made of, for the record
-    actions: Actions | HandActions
+    actions: AnyActions
     perception: Perception
 
 

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Protocol
 
-from toolwright.llm_planner.skills.job_skills import skills_with, with_fetching
 from toolwright.llm_planner.skills.registry import ObjectName, Quantity, Registry
 from toolwright.llm_planner.skills.tool_skills import Lift, Name, X, Y
-from toolwright.llm_planner.skills.turn_skills import TURN_SKILLS
-from toolwright.perception.scene import Scene
 from toolwright.policies.outcome import Outcome
 
 FarX = Annotated[float, Quantity("m", -2.0, 2.0)]
@@ -20,7 +17,7 @@ HAND_SKILLS = Registry()
 
 
 class HandActions(Protocol):
-    """Motions of the arm and the bare hand; see `llm_planner.actions.Actions`."""
+    """Motions of the arm and the bare hand; see `llm_planner.skills.actions.Actions`."""
 
     def grasp(self, name: str, lift: float) -> Outcome: ...
     def place(self, name: str, x: float, y: float) -> Outcome: ...
@@ -33,16 +30,6 @@ class HandActions(Protocol):
     def poke(self, name: str, tube: str) -> Outcome: ...
     def home(self) -> Outcome: ...
     def stop(self, reason: str) -> None: ...
-
-
-def skills_for(scene: Scene) -> Registry:
-    """The skills that make sense with what the hand holds at the start: an articulated tool, one to be fetched, or
-    nothing."""
-    if scene.in_palm:
-        return TURN_SKILLS
-    if scene.tool is None and scene.loose is not None:
-        return with_fetching(scene.loose.family)
-    return skills_with(scene.tool.family) if scene.tool is not None else HAND_SKILLS
 
 
 @HAND_SKILLS.add

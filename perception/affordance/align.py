@@ -72,7 +72,7 @@ def mend(points: F32, q: F64, hand: HandModel, rounds: int = 2) -> Mended:
     for _ in range(rounds if len(points) else 0):
         now = q + x[6:]
         moved = points + x[3:6] + _cross(x[:3], points - pivot)
-        gap, way, link = hand.surface(moved.astype(np.float32), now)
+        gap, way, link = hand.surface(moved.astype(np.float32), now, 3 * _ON_HAND)
         axis, origin = hand.turning(now)
         weight = 1 / (1 + (gap / _ON_HAND) ** 2) ** 2
         jacobian = np.empty((len(points), 22))

@@ -101,18 +101,18 @@ class HandModel:
         Returns:
             (n,) m.
         """
-        row, _, gap, *_ = self._pairs(points, *self._placed(q))
-        return _least(row, gap, len(points))
+        row, _, gap, *_ = self._pairs(points, *self._placed(q), FAR)
+        return _least(row, gap, len(points), FAR)
 
-    def surface(self, points: NDArray[np.float32], q: F64) -> tuple[F64, F64, NDArray[np.intp]]:
-        """The hand's surface nearest to points that are not further than `FAR` from it.
+    def surface(self, points: NDArray[np.float32], q: F64, far: float = FAR) -> tuple[F64, F64, NDArray[np.intp]]:
+        """The hand's surface nearest to points that are not further than `far` [m] from it.
 
         Returns:
             Signed distance (n,) [m], the way out (n, 3), and the link (n,).
         """
         center, axes = self._placed(q)
-        row, solid, gap, beyond, out, sign = self._pairs(points, center, axes)
-        nearest = _least(row, gap, len(points))
+        row, solid, gap, beyond, out, sign = self._pairs(points, center, axes, far)
+        nearest = _least(row, gap, len(points), far)
         hit = np.flatnonzero(gap == nearest[row])
         chosen = np.full(len(points), -1)
         chosen[row[hit][::-1]] = hit[::-1]
@@ -135,13 +135,15 @@ class HandModel:
         return center, (of_link @ self._fixed[2]).transpose(0, 2, 1).astype(np.float32)
 
     def _pairs(
-        self, points: NDArray[np.float32], center: NDArray[np.float32], axes: NDArray[np.float32]
+        self, points: NDArray[np.float32], center: NDArray[np.float32], axes: NDArray[np.float32], far: float
     ) -> tuple[NDArray[Any], ...]:
-        """Pairs of a point and a solid whose bounding sphere is near, sorted by point: both indices, the signed
-        distance [m], and in the solid's frame how far the point is beyond it on each axis, that above 0, its side."""
-        length = np.where(self.round, self.size[:, 0] + self.size[:, 1], np.linalg.norm(self.size, axis=1))
+        """Pairs of a point and a solid that may be the nearest, sorted by point: both indices, the signed distance
+        [m], and in the solid's frame how far the point is beyond it on each axis, that above 0, its side."""
+        around, within = self._spheres
         square = (points**2).sum(axis=1)[:, None] - 2 * points @ center.T + (center**2).sum(axis=1)
-        row, solid = np.nonzero(square < ((length + FAR) ** 2).astype(np.float32))
+        away = np.sqrt(np.maximum(square, 0))
+        most = np.minimum((away - within).min(axis=1), np.float32(far))
+        row, solid = np.nonzero(away - around <= most[:, None] + np.float32(1e-5))
         local = np.einsum("pai,pi->pa", axes[solid], points[row] - center[solid])
         size, is_round = self.size.astype(np.float32)[solid], self.round[solid]
         # A capsule is a box without width, rounded; folded at the middle, its axis ends at its half length.
@@ -152,6 +154,13 @@ class HandModel:
         gap = np.sqrt(out[:, 0] ** 2 + out[:, 1] ** 2 + out[:, 2] ** 2) + np.minimum(deepest, 0)
         gap -= np.where(is_round, size[:, 0], np.float32(0))
         return row, solid, gap, beyond, out, np.sign(local)
+
+    @cached_property
+    def _spheres(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """(k,) m: radii of the spheres around the solids and within them."""
+        around = np.where(self.round, self.size[:, 0] + self.size[:, 1], np.linalg.norm(self.size, axis=1))
+        within = np.where(self.round, self.size[:, 0], self.size.min(axis=1))
+        return around.astype(np.float32), within.astype(np.float32)
 
     @cached_property
     def fingertips(self) -> NDArray[np.intp]:
@@ -176,12 +185,12 @@ class HandModel:
         return axis, origin
 
 
-def _least(row: NDArray[np.intp], gap: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-    """(count,) the least gap of each point in rows that are sorted by point; at most `FAR`."""
-    nearest = np.full(count, FAR, np.float32)
+def _least(row: NDArray[np.intp], gap: NDArray[np.float32], count: int, far: float) -> NDArray[np.float32]:
+    """(count,) the least gap of each point in rows that are sorted by point; at most `far`."""
+    nearest = np.full(count, far, np.float32)
     if len(row):
         first = np.flatnonzero(np.diff(row, prepend=-1))
-        nearest[row[first]] = np.minimum(np.minimum.reduceat(gap, first), FAR)
+        nearest[row[first]] = np.minimum(np.minimum.reduceat(gap, first), np.float32(far))
     return nearest
 
 

@@ -1,6 +1,6 @@
 """How much faster a tool is learned by a policy that already holds all the others: curves, and the ratio of steps.
 
-No controller stands beneath these policies: with one, a policy that does nothing is nearly as good as the best.
+No feedback stands beneath these policies: with the controller's, one that does nothing is nearly as good as the best.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from toolwright.sim.tasks.held_tool import HeldToolConfig
 SHARE = 0.9  # of what learning from nothing gains, at which steps are counted
 LAST = 3  # evaluations at the end that count as what a training reached
 EVALUATIONS = 15  # of each training
-EXPLORATION = -1.6  # log of the actions' standard deviation: they move the servo targets themselves
+EXPLORATION = -1.6  # log of the actions' standard deviation
 STARTS = {"after the other tools": "shared", "from nothing": ""}
 
 

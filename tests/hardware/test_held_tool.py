@@ -8,6 +8,7 @@ import pytest
 from toolwright.hardware.held_tool import (
     ACTIONS,
     LEAK,
+    POSE_SPEED,
     PUSH,
     SPEED,
     WORKING,
@@ -228,12 +229,16 @@ def test_a_reset_starts_the_named_hands_from_a_command_without_residual() -> Non
     assert interface.reference[2] == 0.03 and (interface.reference[:2] != 0.03).all()
 
 
-def test_alone_an_action_moves_the_targets_and_none_keeps_them() -> None:
-    interface, start = LearnedInterface(_synergy(), PERIOD, alone=True), np.full((N, 16), 0.4)
+def test_alone_actions_say_where_the_tool_goes_whatever_is_measured_and_none_keeps_it() -> None:
+    synergy = _synergy()
+    interface, start = LearnedInterface(synergy, PERIOD, alone=True), synergy(np.full(N, 0.03))
     interface.reset(np.arange(N), start, np.full(N, 0.03))
     measured = np.full(N, 0.03), np.zeros((N, 6)), np.full(N, 0.01)
     assert (interface.target(np.zeros((N, ACTIONS)), *measured) == start).all()
     action = np.zeros((N, ACTIONS))
-    action[:, 1] = 1.0
-    moved = interface.target(action, *measured) - start
-    assert moved[:, WORKING[0]] == pytest.approx(PUSH) and not np.delete(moved, WORKING[0], axis=1).any()
+    action[:, 0] = 0.5
+    step = 0.5 * PERIOD * SPEED
+    assert interface.target(action, *measured) == pytest.approx(synergy(np.full(N, 0.03 + step)))
+    action[:, 0], action[:, 2] = 0.0, 1.0
+    moved = interface.target(action, *measured) - synergy(np.full(N, 0.03 + step))
+    assert moved == pytest.approx(PERIOD * POSE_SPEED[0] * synergy.correction[:, :, 1])

@@ -12,7 +12,7 @@ from toolwright.llm_planner.offline.offline_model import OfflineModel
 from toolwright.llm_planner.roles import NumberedStep, Plan
 from toolwright.llm_planner.run import verdict
 from toolwright.llm_planner.run.executor import Options, run_sentence
-from toolwright.llm_planner.skills.hand_skills import skills_for
+from toolwright.llm_planner.skills.choice import skills_for
 from toolwright.perception.scene import Scene
 from toolwright.policies.world import simulate
 from toolwright.sim.scene import load_scene, sample

@@ -12,7 +12,7 @@ from toolwright.llm_planner.offline.offline_model import OfflineModel
 from toolwright.llm_planner.roles import NumberedStep
 from toolwright.llm_planner.run import verdict
 from toolwright.llm_planner.run.rehearsal import model_copy, rehearse
-from toolwright.llm_planner.skills.hand_skills import skills_for
+from toolwright.llm_planner.skills.choice import skills_for
 from toolwright.perception.scene import Scene
 from toolwright.policies.evaluation.scene_goals import draw, truth
 

@@ -18,7 +18,7 @@ from toolwright.llm_planner.run.checker import check
 from toolwright.llm_planner.run.executor import Options, run_sentence
 from toolwright.llm_planner.run.rehearsal import WorldCopy, model_copy, rehearse
 from toolwright.llm_planner.run.verdict import Goal, goals
-from toolwright.llm_planner.skills.hand_skills import skills_for
+from toolwright.llm_planner.skills.choice import skills_for
 from toolwright.llm_planner.skills.registry import Registry
 from toolwright.llm_planner.skills.tool_skills import SKILLS
 from toolwright.policies.outcome import Outcome
