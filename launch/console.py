@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterable, Mapping
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+_PIPE = 200  # columns
+
 
 def console(args: argparse.Namespace) -> Console:
-    """The console of a command."""
-    return Console(stderr=args.json == "-", highlight=False)
+    """The console of a command. What goes into a file or a pipe is not folded at the width of a screen."""
+    out = Console(stderr=args.json == "-", highlight=False)
+    if not out.is_terminal and "COLUMNS" not in os.environ:
+        out.width = _PIPE
+    return out
 
 
 def table(rows: Iterable[Mapping[str, object]]) -> Table:

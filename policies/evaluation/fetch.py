@@ -56,6 +56,7 @@ _DEPENDS = (
     "policies/hand/hand_loop.py",
     "policies/low_level.py",
     "policies/motion.py",
+    "policies/tool/fetch_loop.py",
     "policies/tool/fetching.py",
     "policies/tool/take_plan.py",
     "policies/tool/tool_loop.py",

@@ -12,15 +12,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from toolwright.hardware import rotations
 from toolwright.hardware.robot import F64, Robot
-from toolwright.perception.scene import HeldTool, Perception, SceneObject
+from toolwright.perception.scene import Perception, SceneObject
 from toolwright.policies.hand import hand_room
-from toolwright.policies.hand.hand_loop import HandLoop
 from toolwright.policies.low_level import HandPolicy
 from toolwright.policies.motion import ArmMotion, TipLimits, Unreachable
 from toolwright.policies.tool import take_plan
 from toolwright.policies.tool.approach import HandShape
+from toolwright.policies.tool.fetch_loop import OPEN_RATE, FetchLoop, rotvec
 from toolwright.policies.tool.tool_loop import Trouble
 from toolwright.sim.grasp_bank import GraspBank
 from toolwright.sim.models.stand import FLOOR
@@ -31,7 +30,6 @@ NEAR = TipLimits(speed=0.05, acceleration=0.2, jerk=2.0, turn=0.4)
 RAISE = TipLimits(speed=0.06, acceleration=0.2, jerk=1.5, turn=0.4)
 CLOSE_SECONDS = 1.2
 SETTLE_SECONDS = 0.6
-OPEN_RATE = 0.02  # m/s of the goal opening
 FIRST_LIFT = 0.035  # m, out of the pocket
 LIFT = 0.15  # m in all
 UPRIGHT, BESIDE, SUNK = 0.35, 0.02, 0.02  # rad, m, m: a tool that leans or is off its pocket by more is not in it
@@ -40,7 +38,6 @@ HELD_RIGHT = (0.012, 0.25)  # m, rad that it may be off its place in the hand
 FOLLOWED = 0.0015  # m that the opening may be off what was asked
 ASKED = (0.35, 0.65)  # of the grasp's range of openings: what is asked to see whether the tool follows
 _PATIENCE = 2.5  # s that an opening has to be reached in
-_FORGET = 0.1  # share of a new look in the filtered tool
 _LOOKS = 20  # averaged before the hand comes near
 _ABOVE_FLOOR = 0.001  # m over where the tool stood, when it is put back
 _HIGHER = 0.10  # m, detour over what is in the way through the air
@@ -60,62 +57,6 @@ class Checked:
     turned: float  # rad
     opening_off: float  # m, the larger of the two asked
     attempts: int
-
-
-class FetchLoop(HandLoop):
-    """The hand's loop with an eye on the tool, and with the tool's policy in command of the fingers once it is held."""
-
-    def __init__(self, robot: Robot, perception: Perception, motion: ArmMotion, hand: HandPolicy) -> None:
-        super().__init__(robot, perception, motion)
-        self.policy, self.engaged = hand, False
-        self.goal = self.final_goal = 0.0  # m of opening: now, and where the ramp ends
-        self.opening = 0.0  # m, filtered
-        self.T_world_tip = np.eye(4)  # filtered, while the tool stands still
-
-    @property
-    def tool(self) -> HeldTool:
-        """The tool as seen last, in the hand or not.
-
-        Raises:
-            Trouble: none is seen.
-        """
-        tool = self.scene.tool or self.scene.loose
-        if tool is None:
-            raise Trouble("not seen", "there is no tool in view")
-        return tool
-
-    def tick(self, q_arm: F64, q_hand: F64 | None = None) -> None:
-        """One control period; where the policy is engaged it moves the fingers."""
-        if self.engaged:
-            step = OPEN_RATE * self.robot.period
-            self.goal += float(np.clip(self.final_goal - self.goal, -step, step))
-            fingers = self.robot.read().q[self._fingers]
-            down = self.motion.palm(self.q_arm)[:3, :3].T @ np.array([0.0, 0.0, -1.0])
-            q_hand = self.policy.target(fingers, self.tool, down, self.goal)
-        super().tick(q_arm, q_hand)
-
-    def engage(self, T_palm_tool: F64) -> None:
-        """Gives the fingers to the policy, which is to keep the tool at a pose (4, 4) in the palm."""
-        quat = rotations.from_rotvec(_rotvec(T_palm_tool[:3, :3]))
-        place = replace(self.tool, pos_palm=T_palm_tool[:3, 3].copy(), quat_palm=quat, opening=self.opening)
-        self.policy.reset(self.robot.read().q[self._fingers], place, self.q_hand)
-        self.goal = self.final_goal = self.opening
-        self.engaged = True
-
-    def displacement(self) -> tuple[float, float]:
-        """How far the tool is off its place in the hand by the last look: m, rad."""
-        off = self.policy.displacement(self.tool)
-        return float(np.linalg.norm(off[:3])), float(np.linalg.norm(off[3:]))
-
-    def _look(self) -> None:
-        super()._look()
-        tool = self.scene.tool or self.scene.loose
-        if tool is None:
-            return
-        away = float(np.linalg.norm(tool.T_world_tip[:3, 3] - self.T_world_tip[:3, 3]))
-        share = _FORGET if away < 0.01 else 1.0
-        self.T_world_tip = _blend(self.T_world_tip, tool.T_world_tip, share)
-        self.opening += share * (tool.opening - self.opening)
 
 
 class Fetching:
@@ -226,7 +167,7 @@ class Fetching:
         def undisturbed() -> None:
             now = self._tool_now()
             away = float(np.linalg.norm(now[:3, 3] - stood[:3, 3]))
-            turned = float(np.linalg.norm(_rotvec(now[:3, :3] @ stood[:3, :3].T)))
+            turned = float(np.linalg.norm(rotvec(now[:3, :3] @ stood[:3, :3].T)))
             if away > KNOCKED[0] or turned > KNOCKED[1]:
                 raise Trouble(
                     "knocked over", f"{name} moved {away * 1e3:.0f} mm and {turned:.2f} rad before it was held"
@@ -404,18 +345,3 @@ class Fetching:
             if hand_room.room(at[:, :3], np.eye(4), things) < 0:
                 return False
         return True
-
-
-def _rotvec(R: F64) -> F64:
-    from scipy.spatial.transform import Rotation
-
-    return np.asarray(Rotation.from_matrix(R).as_rotvec())
-
-
-def _blend(old: F64, new: F64, share: float) -> F64:
-    """The rigid transform nearest to a weighted mean of two."""
-    mean = (1 - share) * old + share * new
-    u, _, v = np.linalg.svd(mean[:3, :3])
-    T = np.eye(4)
-    T[:3, :3], T[:3, 3] = u @ v, mean[:3, 3]
-    return T
