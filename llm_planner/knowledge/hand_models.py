@@ -6,6 +6,7 @@ A function that returns text returns the reason why it cannot be done, and the e
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from toolwright.hardware.robot import F64
 from toolwright.llm_planner.knowledge import geometry
@@ -13,6 +14,7 @@ from toolwright.perception.scene import Scene, SceneObject
 from toolwright.policies.hand import bar_geometry, hand_room
 from toolwright.policies.hand.bar_geometry import Bar, bar_of
 
+Mask = NDArray[np.bool_]
 WIDEST, NARROWEST, LOWEST = 0.068, 0.036, 0.085  # m: what the wrap holds, see policies/hand/hand_shapes.py
 HEAVIEST = 0.6  # kg that the wrap lifts by friction
 HEAVIEST_PULLED = 1.0  # kg that a held bar moves along the table
@@ -23,6 +25,7 @@ EASY = np.array([0.50, 0.0])  # m: where the hand has most room
 FINGER = 0.0115  # m, radius of the thumb's tip
 GRIP = 0.035  # m, half the length of a bar's handle
 LAID = 0.03  # m between a bar that is put down and everything else
+_PULLS = np.arange(0.02, 0.5, 0.005)  # m, how far something may be drawn
 DRAG_TO = 0.56  # m: x at which something that comes on a mat is easy to grasp
 
 
@@ -73,16 +76,18 @@ def pulled_to(scene: Scene, item: SceneObject, tool: SceneObject) -> F64 | None:
         return None
     at, others = grip_point(item), hand_room.standing(scene, (item.name, tool.name))
 
-    def fits(handle: F64) -> bool:
-        return reachable(scene, handle) and hand_room.around(handle, others) >= hand_room.HAND
+    def fits(handles: F64) -> Mask:
+        return _inside(scene, handles) & (hand_room.clearance(handles, others) >= hand_room.HAND)
 
     for toward in _ways_in(item):
-        handles = [end for end, start in _hooks(item, bar, toward, at) if fits(start)]
-        for way in np.arange(0.02, 0.5, 0.005) if handles else ():
-            shift = way * toward
-            ends = [end + shift for end in handles if end[0] + shift[0] >= COMFORT_X and fits(end + shift)]
-            if ends and _well_inside(scene, at + shift) and not _crowded(scene, item, at + shift):
-                return np.asarray(at + shift)
+        shifts = _PULLS[:, None] * toward
+        free = _inside(scene, at + shifts, MARGIN) & ~_crowded(scene, item, at + shifts)
+        held = np.zeros(len(_PULLS), dtype=bool)
+        for end, start in _hooks(item, bar, toward, at):
+            if fits(start[None])[0]:
+                held |= (end[0] + shifts[:, 0] >= COMFORT_X) & fits(end + shifts)
+        if (free & held).any():
+            return np.asarray(at + shifts[np.argmax(free & held)])
     return None
 
 
@@ -104,7 +109,7 @@ def aside(scene: Scene, tool: SceneObject, item: SceneObject) -> F64 | None:
     round_item = geometry.breadth(item) / 2
 
     def fits(handle: F64) -> bool:
-        if not _well_inside(scene, handle) or np.linalg.norm(handle - spot) < hand_room.HAND + GRIP + round_item:
+        if not _inside(scene, handle, MARGIN) or np.linalg.norm(handle - spot) < hand_room.HAND + GRIP + round_item:
             return False
         if hand_room.around(handle, standing) < hand_room.HAND:
             return False
@@ -250,19 +255,20 @@ def _half(item: SceneObject, along: F64) -> float:
     return float(np.abs(along @ geometry.rotation(item.quat)[:2, :2]) @ size[:2] / 2)
 
 
-def _well_inside(scene: Scene, point: F64) -> bool:
-    lower, upper = scene.workspace.lower[:2] + MARGIN, scene.workspace.upper[:2] - MARGIN
-    return bool((point >= lower).all() and (point <= upper).all())
+def _inside(scene: Scene, points: F64, margin: float = 0.0) -> Mask:
+    """(...) whether points (..., 2) are in the workspace, away from its sides by a margin [m]."""
+    lower, upper = scene.workspace.lower[:2] + margin, scene.workspace.upper[:2] - margin
+    return np.asarray(((points >= lower) & (points <= upper)).all(axis=-1))
 
 
-def _crowded(scene: Scene, item: SceneObject, point: F64) -> bool:
-    """Whether something stands so close to a point that the hand has no room around the item there."""
+def _crowded(scene: Scene, item: SceneObject, points: F64) -> Mask:
+    """(n,) whether something stands so close to points (n, 2) that the hand has no room around the item there."""
+    crowded = np.zeros(len(points), dtype=bool)
     for other in scene.objects.values():
         if other.name != item.name and not is_bar(other) and not is_mat(other):
-            gap = np.linalg.norm(other.pos[:2] - point) - geometry.breadth(other) / 2 - geometry.breadth(item) / 2
-            if gap < hand_room.HAND:
-                return True
-    return False
+            round_both = (geometry.breadth(other) + geometry.breadth(item)) / 2
+            crowded |= np.linalg.norm(other.pos[:2] - points, axis=1) < hand_room.HAND + round_both
+    return crowded
 
 
 def _beyond(scene: Scene, point: F64) -> float:

@@ -50,7 +50,12 @@ def standing(scene: Scene, without: Iterable[str] = ()) -> list[Footprint]:
 
 def around(point: F64, things: list[Footprint]) -> float:
     """Least level distance [m] from a point (2,) to things; infinite where there are none."""
-    return min((float(thing.distance(point[None])[0]) for thing in things), default=np.inf)
+    return float(clearance(point[None], things)[0])
+
+
+def clearance(points: F64, things: list[Footprint]) -> F64:
+    """(n,) the same of points (n, 2)."""
+    return np.min([thing.distance(points) for thing in things] or [np.full(len(points), np.inf)], axis=0)
 
 
 def of(item: SceneObject) -> list[Footprint]:

@@ -48,15 +48,16 @@ def test_a_second_call_takes_the_curves_of_the_first(tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(grasp_bank, "load", _bank)
     monkeypatch.setattr(held_tool, "load", _bank)
+    monkeypatch.setattr(transfer, "EVALUATIONS", 3)
     shown: list[str] = []
-    first = transfer.main("tongs", 1, 20 * 64, 2 * 64, shown.append, **TINY)
+    first = transfer.main("tongs", 1, 6 * 64, 2 * 64, shown.append, **TINY)
     rows = list(csv.DictReader((Path(first.folder) / "curves.csv").open()))
     assert {row["start"] for row in rows} == set(transfer.STARTS)
     for start in transfer.STARTS:
         at = [int(row["steps"]) for row in rows if row["start"] == start]
-        assert at[0] == 0 and at[-1] == 20 * 64 and at == sorted(set(at))
+        assert at[0] == 0 and at[-1] == 6 * 64 and at == sorted(set(at))
     assert (Path(first.folder) / "curves.png").read_bytes()[:4] == b"\x89PNG"
     assert shown
     shown.clear()
-    again = transfer.main("tongs", 1, 20 * 64, 2 * 64, shown.append, **TINY)
+    again = transfer.main("tongs", 1, 6 * 64, 2 * 64, shown.append, **TINY)
     assert again == first and not shown
