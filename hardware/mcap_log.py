@@ -90,6 +90,17 @@ class Recorder:
         self._writer.add_metadata("toolwright", {key: json.dumps(plain(value)) for key, value in about.items()})
         self._file.flush()
 
+    def describe(self, about: Mapping[str, Any]) -> None:
+        """Adds to what the file says of itself, where not all was known at the start."""
+        with self._lock:
+            if self._closed or self.failed:
+                return
+            try:
+                self._writer.add_metadata("toolwright", {key: json.dumps(plain(value)) for key, value in about.items()})
+                self._file.flush()
+            except OSError as error:
+                self._fail(error)
+
     def add(self, topic: str, value: Any, stamp: float | None = None) -> None:
         """Adds a message.
 
@@ -177,7 +188,7 @@ class Recording:
             if isinstance(record, Entry):
                 self.entries.append(record)
             else:
-                self.about = record
+                self.about |= record
         if not self.about:
             raise RecordingError(f"{self.path} is an MCAP file, but not one that Toolwright recorded")
 

@@ -18,6 +18,7 @@ EXPECTED = {
     "CheckpointError",
     "WeightsError",
     "ConfigError",
+    "ConditionError",
     "RecordingError",
     "CalibrationError",
     "CalibrationFileError",

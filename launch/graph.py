@@ -49,6 +49,7 @@ class Entry:
 
 _TOOL = Option("tweezers", "the tool in the hand")
 _CONTROLLER = Option("learned", "of the hand", ("learned", "closed_form"))
+_RECORD = "file of the recording, .mcap; new: one in runs/recordings/, named by the time; none"
 OPTIONS: dict[Kind, dict[str, Option]] = {
     "sim": {
         "scene": Option("bead", "name of a shipped scene, or path of a scene file"),
@@ -56,6 +57,7 @@ OPTIONS: dict[Kind, dict[str, Option]] = {
         "rate": Option("1.0", "times real time at most; 0: as fast as it goes"),
         "camera": Option("none", "a simulated camera, which needs OpenGL", ("none", "d435")),
         "perception": Option("state", "the simulation's own, or through its camera", ("state", "camera")),
+        "record": Option("none", _RECORD),
         "tool": _TOOL,
         "controller": _CONTROLLER,
     },
@@ -67,6 +69,7 @@ OPTIONS: dict[Kind, dict[str, Option]] = {
         "speed": Option("1.0", "share of the velocity and acceleration limits"),
         "interface": Option("topic", "of the arm's controller; action needs control_msgs", ("topic", "action")),
         "workspace": Option("", "m, box that the palm does not leave: x y z of its low, then of its high corner"),
+        "record": Option("new", _RECORD),
         "tool": _TOOL,
         "controller": _CONTROLLER,
     },
@@ -127,6 +130,7 @@ def _sim(chosen: dict[str, str]) -> tuple[Entry, ...]:
         Entry("robot_node", time | patient | {"arm": "fr3", "hand": "leap"}),
         Entry("policy_node", time | {"tool": chosen["tool"], "controller": chosen["controller"]}),
         Entry("task_node", time | {"tool": chosen["tool"], "patience": 5.0}),
+        *_recorder(chosen, time),
     )
 
 
@@ -147,7 +151,11 @@ def _robot(chosen: dict[str, str]) -> tuple[Entry, ...]:
             entries.append(Entry("scene_node", {"tool": chosen["tool"]}))
         entries.append(Entry("policy_node", {"tool": chosen["tool"], "controller": chosen["controller"]}))
         entries.append(Entry("task_node", {"tool": chosen["tool"]}))
-    return tuple(entries)
+    return (*entries, *_recorder(chosen, {}))
+
+
+def _recorder(chosen: dict[str, str], more: dict[str, Value]) -> tuple[Entry, ...]:
+    return () if chosen["record"] == "none" else (Entry("record_node", {**more, "file": chosen["record"]}),)
 
 
 def _number(name: str, text: str, kind: type = float) -> Any:

@@ -1,11 +1,10 @@
 """How well things are seen: scenes are drawn, looked at once through the simulated camera, and compared with the truth.
 
-python -m toolwright.launch.looking 40 [SCENE ...]      # seeds per scene; prints a table and what went wrong
+`toolwright bench seeing` prints it.
 """
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -99,15 +98,3 @@ def measure(scenes: Iterable[str], seeds: Iterable[int], report: Callable[[str],
             sight.add(f"{name} {seed}", world.perception.look().objects, scene.objects)
         report(f"{name}: {sight.lines()[0]}")
     return sight
-
-
-def main(words: list[str]) -> int:
-    """Prints what was measured."""
-    count = int(words[0]) if words else 10
-    sight = measure(words[1:] or SCENES, range(count), lambda line: print(line, file=sys.stderr))
-    print("\n".join(sight.lines()))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -39,13 +39,19 @@ class RecordedPerception:
         return scene
 
 
+class Log(Protocol):
+    """What takes a policy's answers down, as a `Recorder` does."""
+
+    def add(self, topic: str, value: Any) -> None: ...
+
+
 class RecordedPolicy(HandPolicy):
     """Takes the place of a hand's policy: its questions and answers go to the topic /policy.
 
     What it grasps with stands there first, so that a replay needs neither scene nor simulation.
     """
 
-    def __init__(self, policy: HandPolicy, recorder: Recorder, family: str) -> None:
+    def __init__(self, policy: HandPolicy, recorder: Log, family: str) -> None:
         self.__dict__.update(policy.__dict__)
         self._recorder = recorder
         controller = "closed_form" if policy.actor is None else "learned"

@@ -38,7 +38,7 @@ def summarize(recording: Recording) -> Summary:
     """Numbers for a table."""
     events = [entry.value for entry in recording.of("/event")]
     end: dict[str, Any] = next((event["record"] for event in events if event["kind"] == "Finished"), {})
-    skills = [event["skill"] for event in events if event["kind"] == "SkillEnded"]
+    skills = [event["skill"] for event in events if event["kind"] == "SkillEnded"] or end.get("skills", [])
     gate: dict[str, int] = {}
     for entry in recording.of("/gate"):
         for limit in entry.value["limits"]:
@@ -102,6 +102,8 @@ def rerun_policy(recording: Recording, folder: Path | None = None) -> PolicyChec
 
     started = recording.of("/policy/start")
     calls = [entry for entry in recording.entries if entry.topic in ("/policy/reset", "/policy/step")]
+    begun = next((i for i, entry in enumerate(calls) if entry.topic == "/policy/reset"), len(calls))
+    calls = calls[begun:]  # what it was asked before the recording began is not known
     if not started or not any(entry.topic == "/policy/step" for entry in calls):
         raise RecordingError(f"{recording.path} has no answers of a hand's policy: it was recorded without a held tool")
     policy, notes = _policy(started[-1].value, folder)

@@ -94,7 +94,7 @@ class EvalResult(Result):
 
 
 class BenchResult(Result):
-    """`toolwright bench`: control steps per second of all worlds together, or what sandbox and gate cost."""
+    """`toolwright bench`: how fast worlds step together, what sandbox and gate cost, how well the camera sees."""
 
     command: Literal["bench"] = "bench"
     benchmark: str
@@ -107,6 +107,12 @@ class BenchResult(Result):
     calls: int | None = Field(default=None, description="gate: calls measured")
     overhead: float | None = Field(default=None, description="s of sandbox and gate per call, mean")
     overhead_p95: float | None = Field(default=None, description="s, 95th percentile")
+    things: int | None = Field(default=None, description="seeing: things in all scenes")
+    found: int | None = None
+    invented: int | None = None
+    mistaken: int | None = Field(default=None, description="found, with another shape or color")
+    position_error: dict[str, float] | None = Field(default=None, description="m on average, by shape")
+    size_error: dict[str, float] | None = Field(default=None, description="m on average, by shape")
 
 
 class TrainResult(Result):

@@ -17,7 +17,7 @@ from toolwright.hardware.joints import FR3, LEAP
 from toolwright.hardware.mcap_log import Recorder
 from toolwright.hardware.recorded import RecordedRobot
 from toolwright.hardware.robot import F64, Robot
-from toolwright.hardware.safety import EmergencyStopped, GateReport, SafetyGate
+from toolwright.hardware.safety import EmergencyStopped, GateReport, SafetyGate, StateRefused
 from toolwright.launch.jog import FreeFingers, HeldToolFingers, Jogger, Keys, Source, Wish
 from toolwright.launch.keyboard import STOP_KEY, Keyboard
 from toolwright.launch.recording import RecordedPerception, RecordedPolicy, describe
@@ -39,6 +39,9 @@ class Rig:
     jogger: Jogger
     recorder: Recorder | None = None
     video: VideoWriter | None = None
+    faults: tuple[type[Exception], ...] = ()  # of the device: the gate latches them, and clearing tries to mend them
+    mend: Callable[[], None] = lambda: None  # lets the device go on after a fault
+    refusal: str = ""  # why it could not be cleared
 
     def close(self) -> None:
         """Stops the robot and finishes the files."""
@@ -105,36 +108,45 @@ def simulated(
     return Rig(gate, Jogger(robot, motion, hand, speed), recorder, writer)
 
 
-def leap_hand(port: str, speed: float, record: str | None) -> Rig:
-    """The LEAP hand alone, on its serial adapter, with its own zeros.
+def leap_hand(port: str, speed: float, record: str | None, clear: bool = False) -> Rig:
+    """The LEAP hand alone, on its serial adapter, with its own zeros; `clear` first restarts motors with a fault.
 
     Raises:
         HandError, PortLost: the driver's.
     """
     from toolwright.hardware.calibration import leap_motors
-    from toolwright.hardware.drivers.leap_hand import LeapHand
+    from toolwright.hardware.drivers.dynamixel import BusError
+    from toolwright.hardware.drivers.leap_hand import HandError, LeapHand
 
-    gate = SafetyGate(LeapHand(port, motors=leap_motors()))
+    hand = LeapHand(port, motors=leap_motors())
+    if clear:
+        hand.clear_faults()
+    gate = SafetyGate(hand)
     gate.connect()
     recorder = Recorder(record, describe(gate, {"robot": "leap", "kind": "demonstration"})) if record else None
     robot: Robot = gate if recorder is None else RecordedRobot(gate, recorder)
-    return Rig(gate, Jogger(robot, None, _free_fingers(robot.joints.indices(LEAP.names)), speed), recorder)
+    jogger = Jogger(robot, None, _free_fingers(robot.joints.indices(LEAP.names)), speed)
+    return Rig(gate, jogger, recorder, faults=(HandError, BusError), mend=hand.clear_faults)
 
 
-def fr3_arm(host: str, speed: float, record: str | None) -> Rig:
-    """The FR3 alone, without ROS. The arm's own limits are at the share `speed`, too.
+def fr3_arm(host: str, speed: float, record: str | None, clear: bool = False) -> Rig:
+    """The FR3 alone, without ROS. The arm's own limits are at the share `speed`, too; `clear` first lets it recover.
 
     Raises:
         Fr3Error: no arm there, or it does not do what it is told.
         ModuleNotFoundError: its library is not installed.
     """
-    from toolwright.hardware.drivers.fr3 import Fr3Arm, Fr3Settings
+    from toolwright.hardware.drivers.fr3 import Fr3Arm, Fr3Error, Fr3Settings
 
-    gate = SafetyGate(Fr3Arm(host, settings=Fr3Settings(speed=max(speed, 0.05))))
+    arm = Fr3Arm(host, settings=Fr3Settings(speed=max(speed, 0.05)))
+    if clear:
+        arm.connect()
+        arm.clear()
+    gate = SafetyGate(arm)
     gate.connect()
     recorder = Recorder(record, describe(gate, {"robot": "fr3", "kind": "demonstration"})) if record else None
     robot: Robot = gate if recorder is None else RecordedRobot(gate, recorder)
-    return Rig(gate, Jogger(robot, ArmMotion(), None, speed), recorder)
+    return Rig(gate, Jogger(robot, ArmMotion(), None, speed), recorder, faults=(Fr3Error,), mend=arm.clear)
 
 
 @contextmanager
@@ -204,7 +216,7 @@ def drive(
         realtime: False goes on at once, for tests.
 
     Raises:
-        Exception: what robot, eyes or a gamepad raise. The robot was told to stop.
+        Exception: what robot, eyes or a gamepad raise, and is none of `rig.faults`. The robot was told to stop.
     """
     keys, jogger, period = Keys(), rig.jogger, rig.jogger.robot.period
     start = due = time.monotonic()
@@ -225,6 +237,8 @@ def drive(
                     jogger.tick(wish.axes)
                 except EmergencyStopped:  # by another thread, in this moment
                     pass
+                except rig.faults:
+                    stops += 1
             ticks += 1
             if ticks % 4 == 0:
                 show(_line(rig))
@@ -261,7 +275,14 @@ def _obey(order: str, rig: Rig) -> None:
         if isinstance(jogger.robot, RecordedRobot):
             jogger.robot.note()
     elif order == "clear" and rig.gate.stopped:
-        rig.gate.clear()
+        expected: tuple[type[Exception], ...] = (StateRefused, *rig.faults)
+        try:
+            rig.mend()
+            rig.gate.clear()
+            rig.refusal = ""
+        except expected as error:
+            rig.refusal = str(error)
+            return
         jogger.start()
     elif order in ("faster", "slower"):
         jogger.faster(step)
@@ -283,7 +304,7 @@ def _line(rig: Rig) -> str:
         parts.append(f"opening {1e3 * jogger.opening:.1f} mm")
     parts += [f"joint {jogger.joint}", f"speed {100 * jogger.speed:.0f} %"]
     if rig.gate.stopped:
-        parts = [f"STOPPED ({rig.gate.stopped}): c clears, q quits"]
+        parts = [f"STOPPED ({rig.refusal or rig.gate.stopped}): c clears, q quits"]
     elif jogger.message:
         parts.append(jogger.message)
     elif rig.gate.last_report.acted:

@@ -67,7 +67,7 @@ def palm_camera(world: SimulatedWorld, name: str, seed: int) -> tuple[PalmPercep
     from toolwright.hardware.joints import FR3, LEAP
     from toolwright.perception.palm_scene import Body, PalmPerception
     from toolwright.policies.motion import ArmMotion
-    from toolwright.policies.palm_eye import field_of
+    from toolwright.policies.palm.eye import field_of
     from toolwright.policies.world import base_of
     from toolwright.sim.camera import DepthCamera
     from toolwright.sim.scene_turnables import shape_of

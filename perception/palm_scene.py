@@ -122,7 +122,7 @@ class PalmPerception:
         cloud = others(points, body.q, self._hand)
         if len(cloud) < self._follower.config.least:
             return self._scene(body, GONE)
-        palm_quat = _quat(body.T_world_palm[:3, :3])
+        palm_quat = quaternion(body.T_world_palm[:3, :3])
         inverse, origin = rotations.conjugate(palm_quat), body.T_world_palm[:3, 3]
         pos, quat = self._expected
         pos, quat = rotations.rotate(inverse, pos - origin), rotations.multiply(inverse, quat)
@@ -147,7 +147,8 @@ class PalmPerception:
         )
 
 
-def _quat(matrix: F64) -> F64:
+def quaternion(matrix: F64) -> F64:
+    """(4,) of a rotation matrix (3, 3)."""
     from scipy.spatial.transform import Rotation
 
     return np.asarray(Rotation.from_matrix(matrix).as_quat(scalar_first=True))

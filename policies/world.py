@@ -13,8 +13,8 @@ from toolwright.hardware.robot import F64, JointTarget
 from toolwright.hardware.safety import SafetyGate
 from toolwright.policies.hand import hand_shapes
 from toolwright.policies.hand.bar_use import BarUse
-from toolwright.policies.hand.palm_start import lay_in_palm
-from toolwright.policies.hand.turn_use import TurnUse
+from toolwright.policies.palm.start import lay_in_palm
+from toolwright.policies.palm.turn_use import TurnUse
 from toolwright.policies.tool.jobs import use_of
 from toolwright.policies.tool.tool_use import ToolUse
 from toolwright.sim import grasp_bank, liquid, severing

@@ -60,15 +60,12 @@ def _drop(
     scene: in_hand.InHandModel, half: F64, variant: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, F64]:
     """Which of the drops came to rest in the hand, as variants (k,) and states (k, 39)."""
-    n, mass = len(variant), NOMINAL.mass[0] / scene.variants["body_mass"][variant]
+    n = len(variant)
     height = np.maximum(half[variant] - 0.03, 0.0) + _CLEAR
     scene.model.opt.gravity[:] = 9.81 * UP
     batch = Batch(scene.model, n)
     field = {name: batch.expand(name) for name in scene.variants}
-    for name, values in scene.variants.items():
-        field[name][:, scene.rows(name)] = values[variant]
-    field["body_mass"][:, scene.body] *= mass
-    field["body_inertia"][:, scene.body] *= mass[:, None]
+    scene.give(field, np.arange(n), variant, NOMINAL.mass[0])
     scene.set_const(batch, field["geom_rbound"], np.arange(n), variant)
     batch.reset(stage=0)
     qpos, qvel, ctrl = (batch.bind(name) for name in ("qpos", "qvel", "ctrl"))

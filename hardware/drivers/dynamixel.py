@@ -23,6 +23,7 @@ except ImportError:  # Windows
 
 BAUDRATES = (57_600, 115_200, 1_000_000, 2_000_000, 3_000_000, 4_000_000)  # bit/s, that an X motor can be set to
 HINT = "install the bus library: pip install 'toolwright[hardware]'"
+WRITES = 3  # attempts
 ALERT = 0x80  # bit of a status packet's error byte: see the hardware error status
 _SYNC_OVERHEAD = 4  # bytes that a motor adds to its data in a fast sync read: error, id, two of checksum
 
@@ -78,6 +79,7 @@ class Bus:
     def __init__(self, port: str, baudrate: int, reply_timeout: float) -> None:
         self.port, self.baudrate, self.reply_timeout = port, baudrate, reply_timeout
         self._wire: Any = None
+        self._owed: tuple[object, ...] | None = None  # a question whose reply may still come
         self._packets: Any = None
 
     @property
@@ -99,7 +101,7 @@ class Bus:
         with self._or_lost("open"):
             if not wire.setBaudRate(self.baudrate):
                 raise ValueError(f"{self.baudrate} bit/s is no baud rate of the SDK")
-        self._wire = wire
+        self._wire, self._owed = wire, None
 
     def close(self) -> None:
         """Closes the port; may be called twice."""
@@ -134,6 +136,18 @@ class Bus:
         Raises:
             BusError: not all answered, or damaged.
         """
+        question = (motors, address, size, fast)
+        if self._owed not in (None, question):
+            self._settle()
+        try:
+            return self._read_block(motors, address, size, fast)
+        except BusError:
+            self._owed = question
+            raise
+
+    def _read_block(
+        self, motors: tuple[int, ...], address: int, size: int, fast: bool
+    ) -> tuple[NDArray[np.uint8], I64]:
         what = f"{'fast ' if fast else ''}sync read at {address}"
         with self._or_lost(what):
             sdk = self._sdk()
@@ -154,6 +168,15 @@ class Bus:
             raise BusError(f"{what}: answers of other motors")
         return rows[:, 2:-2], rows[:, 0].astype(np.int64)
 
+    def _settle(self) -> None:
+        """Waits until nothing comes: a reply has no number, so one that is late would answer the next question."""
+        with self._or_lost("wait for silence"):
+            until, end = time.monotonic() + self.reply_timeout, time.monotonic() + 5 * self.reply_timeout
+            while self._wire is not None and time.monotonic() < min(until, end):
+                if self._wire.ser.read(4096):
+                    until = time.monotonic() + self.reply_timeout
+        self._owed = None
+
     def first_silent(self, motors: tuple[int, ...]) -> int | None:
         """The first motor in a row that answers neither in its turn nor to a ping; two time limits at most."""
         with self._or_lost("search for silent motors"):
@@ -164,14 +187,22 @@ class Bus:
         return suspect if suspect is not None and self.ping(suspect) is None else None
 
     def write(self, motors: tuple[int, ...], register: Register, values: I64) -> None:
-        """Writes values (n,) to a register by one instruction, which no motor answers."""
+        """Writes values (n,) to a register by one instruction, which no motor answers.
+
+        Raises:
+            BusError: the adapter takes nothing.
+        """
         parameters: list[int] = []
         for motor, value in zip(motors, values, strict=True):
             parameters += [motor, *int(value).to_bytes(register.size, "little", signed=register.signed)]
+        result = -1
         with self._or_lost(f"write of {register.name}"):
-            result = self._sdk().syncWriteTxOnly(
-                self._wire, register.address, register.size, parameters, len(parameters)
-            )
+            for _ in range(WRITES):
+                result = self._sdk().syncWriteTxOnly(
+                    self._wire, register.address, register.size, parameters, len(parameters)
+                )
+                if result == 0:
+                    return
         self._raise_unless(result, f"write of {register.name}")
 
     def _sdk(self) -> Any:
@@ -236,6 +267,14 @@ def _wire(bus: Bus) -> Any:
             except (OSError, ValueError, NotImplementedError) as error:
                 log.debug("%s: no low latency mode (%s)", self.port_name, error)
             return True
+
+        def writePort(self, packet: Any) -> int:
+            try:
+                return int(super().writePort(packet))
+            except serial.SerialTimeoutException:
+                # The adapter is slow, or this process was held up: no loss yet. Whoever asked tries again.
+                self.ser.reset_output_buffer()
+                return 0
 
         def getCurrentTime(self) -> float:
             return 1e3 * time.monotonic()

@@ -125,7 +125,7 @@ class LeapHand:
         self._bus.open(self.settings.baudrate)
         try:
             self._find_motors()
-            self._bus.reply_timeout = _PATIENCE
+            self._bus.reply_timeout = max(_PATIENCE, self.settings.reply_timeout)
             self._check_errors()
             self._set_up()
             self._bus.reply_timeout = self.settings.reply_timeout

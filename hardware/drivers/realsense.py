@@ -89,6 +89,7 @@ class RealSense:
         self._device: Any = None
         self._sensors: list[Any] = []
         self._queues: dict[str, Any] = {}
+        self._arrived: float | None = None  # s, monotonic, when the newest depth image was here
         self._last_number = -1
         self._offsets: deque[float] = deque(maxlen=_CLOCK_WINDOW)  # s, arrival minus the camera's stamp
 
@@ -123,7 +124,7 @@ class RealSense:
                     end()
                 except RuntimeError as error:  # it was unplugged
                     log.debug("%s: %s", self.name, error)
-        self._sensors, self._queues, self._device = [], {}, None
+        self._sensors, self._queues, self._device, self._arrived = [], {}, None, None
         self._last_number = -1
         self._offsets.clear()
 
@@ -149,8 +150,13 @@ class RealSense:
             queue = rs.frame_queue(1)  # keeps the newest
             sensor.open(profile)
             self._sensors.append(sensor)
-            sensor.start(queue)
             self._queues[kind] = queue
+            sensor.start(self._arrival if kind == "depth" else queue)
+
+    def _arrival(self, frame: Any) -> None:
+        """Called in the library's thread."""
+        self._arrived = time.monotonic()
+        self._queues["depth"].enqueue(frame)
 
     def _choose(self, stream: Any, formats: tuple[Any, ...]) -> tuple[Any, Any]:
         """Sensor and profile of a stream. A recording has one size, and that is taken."""
@@ -219,6 +225,12 @@ class RealSense:
             raise CameraError(f"{self.file} is no recording of this library version (.db3): {error}") from error
 
     # -- frames -------------------------------------------------------------------------------------------------------
+
+    @property
+    def silence(self) -> float:
+        """s since the newest depth image came, whoever reads it; 0 before the first. May be asked in any thread."""
+        arrived = self._arrived
+        return 0.0 if arrived is None else time.monotonic() - arrived
 
     def read(self) -> Frame:
         """The newest pair of images that was not read yet; waits for one. Connects again after the camera was lost.

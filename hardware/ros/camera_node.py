@@ -1,8 +1,12 @@
-"""camera_node: any `Camera` on topics: images, camera info, points, and where the camera stands."""
+"""camera_node: any `Camera` on topics: images, camera info, points, and where the camera stands.
+
+A thread of its own watches a camera that knows for how long it has been silent: motion pauses long before it is lost.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +17,7 @@ from toolwright.hardware.ros import messages, topics
 from toolwright.hardware.ros.node import Diagnostics, declare, now, parameter, steady
 
 RETRY = 1.0  # s
+LATE = 1.5  # periods of the camera without an image
 
 
 @dataclass(frozen=True)
@@ -21,7 +26,8 @@ class CameraParameters:
 
     camera: str = parameter("d435", "driver", choices=("d435",))
     serial: str = parameter("", "serial number; empty for the only camera")
-    rate: float = parameter(15.0, "1/s, frames", 0.5, 60.0)
+    rate: float = parameter(15.0, "1/s, frames that are published", 0.5, 60.0)
+    stream_rate: int = parameter(60, "1/s, images of the camera itself; motion pauses after 1.5 periods without", 6, 90)
     points: bool = parameter(True, "publish points")
     frame: str = parameter("camera_color_optical_frame", "name of the camera's frame")
     world: str = parameter("world", "name of the world's frame")
@@ -69,11 +75,22 @@ class CameraNode:
         self._trouble, self._retry_at, self._frames = "not opened yet", 0.0, 0
         self._topics = CameraTopics(self.node, p.points, p.frame, p.world)
         self._emergency = topics.publisher(self.node, topics.EMERGENCY)
+        self._pause = topics.publisher(self.node, topics.PAUSE)
         self._diagnostics = Diagnostics(self.node, self._diagnose)
         self._timer = self.node.create_timer(1 / p.rate, self._cycle, clock=steady())
+        self._ending = threading.Event()
+        self._watch = threading.Thread(target=self._watch_silence, daemon=True, name="camera watch")
+        if p.stop_when_lost:
+            self._watch.start()
 
     def close(self) -> None:
         """Closes the camera."""
+        self._ending.set()
+        if self._watch.is_alive():
+            self._watch.join(timeout=1.0)
+        self._close_camera()
+
+    def _close_camera(self) -> None:
         camera, self._camera = self._camera, None
         if camera is not None and hasattr(camera, "close"):
             camera.close()
@@ -102,9 +119,24 @@ class CameraNode:
             self.node.get_logger().error(str(error))
         self._trouble, self._retry_at = str(error) or type(error).__name__, time.monotonic() + RETRY
         try:
-            self.close()
+            self._close_camera()
         except Exception as other:
             self.node.get_logger().warning(f"the camera did not close: {other}")
+
+    def _watch_silence(self) -> None:
+        """Says when the camera is late, and when it is there again; that it is lost says `read`."""
+        patience, late = LATE / self.parameters.stream_rate, False
+        left = patience
+        while not self._ending.wait(min(max(left, 0.001), patience)):
+            camera = self._camera
+            if camera is None:
+                continue
+            silence = getattr(camera, "silence", 0.0)
+            left = patience - silence
+            if (left < 0) != late:
+                late = not late
+                why = f" silent for {silence * 1e3:.0f} ms" if late else ""
+                self._pause.publish(topics.load(topics.PAUSE.type)(data=f"camera:{why}"))
 
     def _diagnose(self) -> tuple[int, str, dict[str, str]]:
         values = {"frames": str(self._frames)}

@@ -16,6 +16,7 @@ from toolwright.hardware.ros import messages, topics
 from toolwright.hardware.ros.node import Diagnostics, ParameterError, declare, now, parameter, steady
 
 RETRY = 1.0  # s
+_FAKED = 0.1  # s that faked motors may be late: they share this process
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class HandNode:
         settings = HandSettings(
             baudrate=p.baudrate,
             current_limit=p.current_limit,
-            reply_timeout=p.reply_timeout,
+            reply_timeout=max(p.reply_timeout, _FAKED) if self._fake else p.reply_timeout,
             release_on_close=p.release_on_close,
         )
         self.hand = LeapHand(self._fake.port if self._fake else p.port, p.period, settings, _motors(bool(self._fake)))
@@ -56,7 +57,7 @@ class HandNode:
         self._states = topics.publisher(self.node, topics.HAND_STATES)
         self._emergency = topics.publisher(self.node, topics.EMERGENCY)
         topics.subscribe(self.node, topics.HAND_TRAJECTORY, self._hear)
-        topics.serve(self.node, dataclasses.replace(topics.HOLD_CALL, name="hand/clear_faults"), self._clear)
+        topics.serve(self.node, topics.FAULTS_CALL, self._clear)
         self._diagnostics = Diagnostics(self.node, self._diagnose)
         self._timer = self.node.create_timer(1 / p.rate, self._cycle, clock=steady())
 
@@ -108,9 +109,11 @@ class HandNode:
         self._retry_at = time.monotonic() + RETRY
 
     def _clear(self) -> str:
+        if self._connected:
+            return "the hand has no fault"
         self.hand.clear_faults()
         self._connected, self._trouble = True, ""
-        return "cleared"
+        return "the hand is connected again"
 
     def _diagnose(self) -> tuple[int, str, dict[str, str]]:
         values = {"port": self.parameters.port, "damaged replies": str(self.hand.damaged_replies)}

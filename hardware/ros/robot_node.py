@@ -104,6 +104,7 @@ class RobotNode:
         self._stopped = "?"
         self._counts = {"forwarded": 0, "changed": 0, "refused": 0, "pauses": 0}
         self._paused = False
+        self._pauses: dict[str, str] = {}  # of others: who, why
         self._heard: dict[str, float] = {}
         self._connect_topics(p)
 
@@ -155,6 +156,7 @@ class RobotNode:
             topics.subscribe(node, known[name], partial(self._note, name))
         topics.subscribe(node, topics.TRAJECTORY, self._hear)
         topics.subscribe(node, topics.EMERGENCY, self._hear_emergency)
+        topics.subscribe(node, topics.PAUSE, self._hear_pause)
         topics.serve(node, topics.EMERGENCY_CALL, lambda: self._emergency(""))
         topics.serve(node, topics.CLEAR_CALL, self._clear)
         topics.serve(node, topics.HOLD_CALL, self._hold)
@@ -204,11 +206,11 @@ class RobotNode:
         """Pauses while a device is late: the others come to rest before it is known whether it is lost."""
         if not self._connected or self.gate.stopped:
             return
-        late = {name: link.late for name, link in self._links.items() if link.late}
+        late = {name: f"silent for {link.late * 1e3:.0f} ms" for name, link in self._links.items() if link.late}
+        late |= self._pauses
         if late and not self._paused:
             self._counts["pauses"] += 1
-            reason = ", ".join(f"{name} silent for {silence * 1e3:.0f} ms" for name, silence in late.items())
-            self.gate.stop(f"pause: {reason}")
+            self.gate.stop(f"pause: {', '.join(f'{name} {why}' for name, why in late.items())}")
             self._forget()
         self._paused = bool(late)
 
@@ -299,6 +301,14 @@ class RobotNode:
     def _hear_emergency(self, message: Any) -> None:
         self._emergency(message.data)
 
+    def _hear_pause(self, message: Any) -> None:
+        name, _, why = message.data.partition(":")
+        if why.strip():
+            self._pauses[name.strip()] = why.strip()[:200]
+        else:
+            self._pauses.pop(name.strip(), None)
+        self._watch_links()
+
     def _emergency(self, reason: str) -> str:
         self.gate.emergency_stop(reason.strip()[:200] or "emergency stop")
         self._forget()
@@ -306,6 +316,7 @@ class RobotNode:
         return f"stopped: {self.gate.stopped}"
 
     def _clear(self) -> str:
+        self._pauses.clear()  # the arm can be moved out of trouble without a camera
         if not self.gate.stopped:
             return "was not stopped"
         if not self._connected:

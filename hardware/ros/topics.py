@@ -47,6 +47,7 @@ TRAJECTORY = Topic("joint_trajectory", "trajectory_msgs/JointTrajectory", "comma
 SENT = Topic("sent_trajectory", "trajectory_msgs/JointTrajectory", "event", "what the gate let through")
 STOPPED = Topic("stopped", "std_msgs/String", "latched", "why the emergency stop is latched; empty where it is not")
 EMERGENCY = Topic("emergency_stop", "std_msgs/String", "event", "any message stops all; its text is the reason")
+PAUSE = Topic("pause", "std_msgs/String", "event", "NAME: REASON pauses motion, NAME: lets it go on; for devices")
 GATE_EVENTS = Topic("gate_events", "std_msgs/String", "event", "JSON: what the safety gate changed or refused")
 HAND_STATES = Topic("hand/joint_states", "sensor_msgs/JointState", "state", "the hand's joints, 100 Hz")
 HAND_TRAJECTORY = Topic("hand/joint_trajectory", "trajectory_msgs/JointTrajectory", "command", "one point for the hand")
@@ -58,6 +59,10 @@ CAMERA_POSE = Topic("camera/pose", "geometry_msgs/PoseStamped", "state", "the ca
 SCENE = Topic("scene", "std_msgs/String", "state", "JSON: what perception measured, see launch/nodes/scene_message.py")
 GOAL = Topic("hand_policy/goal", "std_msgs/Float64", "command", "m between the tool's tips")
 POLICY_STATE = Topic("hand_policy/state", "std_msgs/String", "latched", "idle, active, or why the policy gave up")
+POLICY_START = Topic("hand_policy/start", "std_msgs/String", "latched", "JSON: which policy, and how it holds the tool")
+POLICY_STEPS = Topic(
+    "hand_policy/steps", "std_msgs/String", "event", "JSON: what it was asked and answered, for replays"
+)
 SENTENCE = Topic("task/sentence", "std_msgs/String", "event", "what to do, in plain English")
 TASK_STATUS = Topic("task/status", "std_msgs/String", "latched", "JSON: state, sentence, reason, number")
 TASK_EVENTS = Topic("task/events", "std_msgs/String", "event", "what happens during a task, one line each")
@@ -67,6 +72,7 @@ DIAGNOSTICS = Topic("/diagnostics", "diagnostic_msgs/DiagnosticArray", "event", 
 EMERGENCY_CALL = Service("emergency_stop", "std_srvs/Trigger", "stops all, latched")
 CLEAR_CALL = Service("clear_emergency_stop", "std_srvs/Trigger", "releases the emergency stop")
 HOLD_CALL = Service("hold", "std_srvs/Trigger", "stops without latching")
+FAULTS_CALL = Service("hand/clear_faults", "std_srvs/Trigger", "restarts the hand's motors that report an error")
 POLICY_RESET = Service("hand_policy/reset", "std_srvs/Trigger", "takes the tool's present pose as the one to keep")
 TASK_STOP = Service("task/stop", "std_srvs/Trigger", "ends the task; the robot holds")
 

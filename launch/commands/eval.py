@@ -6,7 +6,8 @@ WHAT is one of:
   fetch      the tool starts in its stand; arm and hand take it and check it
   held_tool  the hand alone: tweezers in it brought to a commanded opening
   tools      the same for every articulated tool; writes runs/eval/tools
-  reorient   an object turned in the hand to an orientation anywhere in SO(3)
+  reorient   an object turned in the hand to an orientation anywhere in SO(3);
+             writes runs/eval/reorient
   affordance what a depth camera sees; writes runs/eval/affordance
   language   every task from sentence to verdict; writes runs/eval/language
 
@@ -16,15 +17,16 @@ rate is below the target.
 
 'language' writes each episode down as it ends: after Ctrl-C the same command
 goes on with what is missing, and what this version of the code has run already
-is not run again. Every failure gets its kind: tool use, logic, numbers,
-perception, control. With --model a language model fills the roles, and
---roles all runs its ablations too.
+is not run again; so do 'pick', 'fetch' and 'reorient'. Every failure gets its
+kind: tool use, logic, numbers, perception, control. With --model a language
+model fills the roles, and --roles all runs its ablations too.
 
 Examples:
   toolwright eval pick --state camera --episodes-per-object 50
   toolwright eval cup --episodes 20
   toolwright eval fetch --tool tongs --episodes 20
-  toolwright eval reorient --controller planner --shapes cube --episodes 24
+  toolwright eval reorient --only 'nominal, held-out, 0.4' --episodes 24
+  toolwright eval reorient --state camera --palm up --shapes letter --episodes 8
   toolwright eval held_tool --episodes 1000 --seed 1 --json runs/held_tool.json
   toolwright eval language --task milk --episodes 10
   toolwright eval language --roles all --model ollama:qwen3 --episodes 10
@@ -55,7 +57,7 @@ EVALUATIONS: dict[str, tuple[str, ...]] = {
     "held_tool": (),
     "tools": ("tool",),
     "language": ("task", "model"),
-    "reorient": ("shapes", "controller", "state"),
+    "reorient": ("shapes", "controller", "state", "palm", "only"),
     "affordance": (),
 }
 
@@ -85,11 +87,21 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--target", metavar="RATE", type=rate, help="success rate to reach (default: what the README claims)"
     )
-    add_controller(parser, "of the hand, for cup, fetch and reorient (the others show both)", "planner")
+    add_controller(parser, "of the hand, for cup, fetch and, there planner by default, reorient", "planner")
+    parser.set_defaults(controller=None)  # each evaluation has its own
     parser.add_argument("--scene", metavar="NAME|FILE", help="for cup: a scene with a bead and a cup (default: bead)")
     parser.add_argument("--task", metavar="NAME|FILE", help="for language: one task, or your own scene file with one")
     parser.add_argument("--tool", metavar="NAME", help="for tools and fetch: one family only, from 'list tools'")
     parser.add_argument("--shapes", metavar="NAME", help="for reorient: one family of shapes or one shape only")
+    parser.add_argument(
+        "--palm",
+        metavar="WHERE",
+        type=one_of("up", "down", "any"),
+        help="for reorient: where the palm faces (default: up); it begins facing up and is swung there in 2 s",
+    )
+    parser.add_argument(
+        "--only", metavar="TEXT", help="for reorient: only conditions with this in their name, such as 'held-out, 0.4'"
+    )
     add_json(parser)
     add_model(parser, ablations=True)
 
@@ -99,7 +111,8 @@ def run(args: argparse.Namespace) -> EvalResult:
     from toolwright.launch.results import EvalResult, plain
 
     own = EVALUATIONS[args.what]
-    if args.controller == {"cup": "planner", "fetch": "planner", "reorient": "closed_form"}.get(args.what):
+    not_there = {"cup": "planner", "fetch": "planner", "reorient": "closed_form"}.get(args.what)
+    if args.controller is not None and args.controller == not_there:
         raise UserError(f"eval {args.what} has no controller '{args.controller}'; see 'toolwright eval --help'")
     if args.what == "reorient" and args.state in ("privileged", "assumed"):
         raise UserError("eval reorient knows the states exact and camera")
@@ -107,7 +120,7 @@ def run(args: argparse.Namespace) -> EvalResult:
         raise UserError("eval fetch knows the states privileged, assumed and exact")
     if args.what == "pick" and args.episodes is not None:
         raise UserError("eval pick counts by object: give --episodes-per-object instead of --episodes")
-    for option in ("scene", "tool", "task", "shapes", "state", "episodes_per_object"):
+    for option in ("scene", "tool", "task", "shapes", "palm", "only", "state", "episodes_per_object"):
         if option not in own and getattr(args, option) is not None:
             raise UserError(f"eval {args.what} has no {option}: drop --{option.replace('_', '-')}")
     asked = {name: getattr(args, name) for name in ("episodes", "target", *own) if name != "model"}
@@ -141,7 +154,7 @@ def run(args: argparse.Namespace) -> EvalResult:
 
 
 def _affordance(result: EvalResult, out: Any) -> EvalResult:
-    """Errors are measured, not only counted: a table instead of a line for each condition."""
+    """Errors are measured, not only counted: a table not a line for each condition. The page has more columns."""
     from toolwright.launch.console import percent, table
 
     for kind, rows in _by_kind(result).items():
@@ -157,7 +170,9 @@ def _by_kind(result: EvalResult) -> dict[str, list[dict[str, object]]]:
 
     rows: dict[str, list[dict[str, object]]] = {"held tools": [], "objects": []}
     for group in result.groups:
-        rows["objects" if is_object(group) else "held tools"].append(row(group))
+        told = row(group)
+        few = [name for name in told if name in ("tool", "object", "method", "N", "p95", "time") or "mean" in name]
+        rows["objects" if is_object(group) else "held tools"].append({name: told[name] for name in few})
     return rows
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,14 @@ def picture(text: str) -> str:
     return text
 
 
+def _grouped(lines: list[str]) -> list[str]:
+    """Lines that differ in numbers only once, with how many there are."""
+    groups: dict[str, list[str]] = {}
+    for line in lines:
+        groups.setdefault(re.sub(r"\d+", "", line), []).append(line)
+    return [f"{same[0]} (and {len(same) - 1} more like it)" if len(same) > 1 else same[0] for same in groups.values()]
+
+
 def run(args: argparse.Namespace) -> ReplayResult:
     from toolwright.hardware.mcap_log import Recording
     from toolwright.launch import replay
@@ -65,7 +74,7 @@ def run(args: argparse.Namespace) -> ReplayResult:
         "messages": ", ".join(f"{topic} {count}" for topic, count in summary.topics.items()),
         "joints": f"at most {summary.tracking:.3f} rad from their targets, {summary.fastest:.2f} rad/s",
         "gate": ", ".join(f"{limit} {count} times" for limit, count in summary.gate.items()) or "never acted",
-        "stops": "; ".join(summary.stops),
+        "stops": "; ".join(_grouped(summary.stops)),
     }
     out.print(table({"": name, " ": text} for name, text in rows.items() if text))
     if args.plot:

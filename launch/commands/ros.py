@@ -5,7 +5,8 @@ on the simulator, 'robot' the real devices (the arm's own driver is started
 separately), 'record' writes a running graph to a file. Options of a graph are
 written as name:=value, as for ros2 launch. 'graph' shows its processes.
 'do' sends a sentence to the graph that runs and waits for the result. 'stop'
-is the emergency stop, 'clear' releases it. 'topics' lists topics and services.
+is the emergency stop, 'clear' releases it, and restarts motors of the hand that
+report an error: free it before. 'topics' lists topics and services.
 
 Examples:
   toolwright ros up sim scene:=bead rate:=1.0
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 USAGE = "ACTION [GRAPH|SENTENCE] [name:=value ...] [options]"
 _ACTIONS = ("up", "graph", "do", "stop", "clear", "topics")
 _PATIENCE = 10.0  # s to find the graph
+_FRESH = 0.3  # s for news to be there
 
 
 def add_arguments(parser: Parser) -> None:
@@ -172,6 +174,9 @@ def _call(action: str, out: Any) -> RosResult:
     from toolwright.launch.results import RosResult
 
     with _node() as node, spinning(node):
+        if action == "clear" and _is_there(node, topics.FAULTS_CALL):
+            out.print(_trigger(node, topics.FAULTS_CALL), soft_wrap=True)
+            time.sleep(_FRESH)
         answer = _trigger(node, topics.EMERGENCY_CALL if action == "stop" else topics.CLEAR_CALL)
     out.print(answer, soft_wrap=True)
     return RosResult(action=action, status="done", reason=answer)
@@ -194,6 +199,16 @@ class _node:
 
         self._node.destroy_node()
         rclpy.try_shutdown()
+
+
+def _is_there(node: Any, service: Any) -> bool:
+    """Whether somebody serves it, once everybody else was found."""
+    from toolwright.hardware.ros import topics
+
+    names = node.resolve_service_name(service.name), node.resolve_service_name(topics.CLEAR_CALL.name)
+    _until(lambda: names[1] in dict(node.get_service_names_and_types()), topics.CLEAR_CALL.name)
+    time.sleep(_FRESH)
+    return names[0] in dict(node.get_service_names_and_types())
 
 
 def _trigger(node: Any, service: Any) -> str:

@@ -46,6 +46,9 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--port", metavar="DEVICE", help="leap: its serial adapter, for instance /dev/ttyUSB0")
     parser.add_argument("--host", metavar="ADDRESS", help="fr3: of the arm's control box, for instance 172.16.0.2")
     parser.add_argument(
+        "--clear", action="store_true", help="leap, fr3: first clear a fault latched in the device; free it before"
+    )
+    parser.add_argument(
         "--scene", metavar="NAME|FILE", default="bead", help="sim: one of 'list scenes' (default: bead)"
     )
     add_seed(parser)
@@ -79,6 +82,8 @@ def run(args: argparse.Namespace) -> TeleopResult:
         raise UserError("say where the arm's control box is: give it with --host, for instance --host 172.16.0.2")
     if args.robot != "sim" and args.video:
         raise UserError("only a simulation can be filmed: drop --video")
+    if args.robot in ("sim", "ros") and args.clear:
+        raise UserError("--clear is for leap and fr3; over ROS it is: toolwright ros clear")
 
     from toolwright.hardware.drivers.gamepad import Gamepad
     from toolwright.hardware.mcap_log import default_path
@@ -95,9 +100,9 @@ def run(args: argparse.Namespace) -> TeleopResult:
     if args.robot != "sim":
         record = record or str(default_path())
     if args.robot == "leap":
-        rig = teleop.leap_hand(args.port, speed, record)
+        rig = teleop.leap_hand(args.port, speed, record, args.clear)
     elif args.robot == "fr3":
-        rig = teleop.fr3_arm(args.host, speed, record)
+        rig = teleop.fr3_arm(args.host, speed, record, args.clear)
     elif args.robot == "ros":
         rig = ending.enter_context(teleop.over_ros(speed, record))
     else:

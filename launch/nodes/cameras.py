@@ -19,10 +19,11 @@ def open_camera(parameters: CameraParameters) -> Camera:
         CameraError: no camera, or one that does not work.
         CalibrationFileError: the calibration is damaged, or of another camera.
     """
-    from toolwright.hardware.drivers.realsense import RealSense
+    from toolwright.hardware.drivers.realsense import CameraSettings, RealSense
 
     T_base_cam = place(parameters.serial)
-    camera = RealSense(serial=parameters.serial or None, T_world_cam=T_base_cam)
+    settings = CameraSettings(rate=parameters.stream_rate)
+    camera = RealSense(serial=parameters.serial or None, settings=settings, T_world_cam=T_base_cam)
     camera.connect()
     return camera
 

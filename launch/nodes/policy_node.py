@@ -6,6 +6,7 @@ fingers without new targets stay where they are.
 
 from __future__ import annotations
 
+import json
 import time
 from collections import deque
 from dataclasses import dataclass, replace
@@ -14,9 +15,11 @@ from typing import Any
 import numpy as np
 
 from toolwright.hardware.joints import FR3, FR3_LEAP, LEAP
+from toolwright.hardware.mcap_log import plain
 from toolwright.hardware.robot import RobotState
 from toolwright.hardware.ros import messages, topics
 from toolwright.hardware.ros.node import Diagnostics, ParameterError, declare, now, parameter
+from toolwright.launch.recording import RecordedPolicy
 from toolwright.perception.scene import HeldTool
 
 LATE_IN_A_ROW = 3  # periods whose work did not fit, after which the policy gives up
@@ -67,6 +70,7 @@ class PolicyNode:
         topics.subscribe(self.node, topics.GOAL, self._hear_goal)
         topics.serve(self.node, topics.POLICY_RESET, self._reset)
         self._targets = topics.publisher(self.node, topics.TRAJECTORY)
+        self.hand = RecordedPolicy(self.hand, _Log(self.node), p.tool)
         self._state_topic = topics.publisher(self.node, topics.POLICY_STATE)
         self._diagnostics = Diagnostics(self.node, self._diagnose)
         self._timer = self.node.create_timer(self.period, self._call)
@@ -148,6 +152,20 @@ class PolicyNode:
             work = 1e3 * np.array(self.works)
             values["work p50, p99 (ms)"] = f"{np.percentile(work, 50):.2f}, {np.percentile(work, 99):.2f}"
         return (1 if self._status.startswith("gave up") else 0), self._status, values
+
+
+class _Log:
+    """Stands where a `Recorder` stands: what the policy was asked goes to topics, while somebody listens."""
+
+    def __init__(self, node: Any) -> None:
+        self._start = topics.publisher(node, topics.POLICY_START)
+        self._steps = topics.publisher(node, topics.POLICY_STEPS)
+
+    def add(self, topic: str, value: Any) -> None:
+        publisher = self._start if topic == "/policy/start" else self._steps
+        if publisher is self._start or publisher.get_subscription_count():
+            text = json.dumps({"topic": topic, "value": plain(value)}, allow_nan=False)
+            publisher.publish(topics.load(topics.POLICY_STEPS.type)(data=text))
 
 
 def mean_tool(tools: list[HeldTool]) -> HeldTool:

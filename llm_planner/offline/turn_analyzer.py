@@ -56,7 +56,7 @@ def elsewhere(sentence: str, scene: Scene) -> Analysis | None:
         named = " ".join(word for word in read.phrase if word not in ("the", "a", "an")) or "it"
         name = next((key for key in scene.objects if key == named.replace(" ", "_")), named)
         reason = turn_models.why_not(scene, name)
-        refused = Refusal(reason=f"{reason[:1].upper()}{reason[1:]}.", suggestion="Only what lies in it can be turned.")
+        refused = Refusal(reason=_sentence(reason), suggestion="Only what lies in it can be turned.")
         return Analysis(task="turn a thing in the hand", problem=refused)
     return None
 
@@ -74,7 +74,7 @@ def _request(read: TurnClause, grounder: Grounder) -> Request:
     name = grounder.one(read.phrase) if named else scene.in_palm
     item = scene.objects[name]
     if reason := turn_models.why_not(scene, name):
-        raise NotUnderstood(f"{reason[:1].upper()}{reason[1:]}.", CAN_DO)
+        raise NotUnderstood(_sentence(reason), CAN_DO)
     try:
         if read.side:
             quat = turn_models.facing(item, read.side, read.up)
@@ -94,6 +94,10 @@ def _request(read: TurnClause, grounder: Grounder) -> Request:
     )
 
 
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
 def _level(quat: np.ndarray) -> str:
     """The own axis of a thing that is nearest to level: about it the thing is turned upside down."""
     from toolwright.hardware import rotations
@@ -109,7 +113,7 @@ def plan(analysis: Analysis, scene: Scene) -> Plan:
     steps = []
     for request in analysis.requests:
         if reason := turn_models.why_not(scene, request.object):
-            return Plan(refusal=Refusal(reason=f"{reason[:1].upper()}{reason[1:]}."))
+            return Plan(refusal=Refusal(reason=_sentence(reason)))
         steps.append(Step(skill="reorient", arguments={"name": request.object, **request.values}))
     return Plan(tool="", tool_reason="the fingers alone turn what lies in the hand", steps=tuple(steps))
 

@@ -8,7 +8,6 @@ tolerance. All of this is judged on the simulation's true state; the robot itsel
 
 from __future__ import annotations
 
-import hashlib
 import json
 import multiprocessing
 import time
@@ -23,6 +22,7 @@ import numpy as np
 
 from toolwright.hardware import rotations
 from toolwright.hardware.joints import FR3_HOME
+from toolwright.policies.evaluation import source
 from toolwright.policies.evaluation.report import EvalReport, Failure, Group
 from toolwright.policies.motion import ArmMotion
 from toolwright.policies.outcome import Outcome
@@ -128,7 +128,7 @@ def evaluate(
     names = [family(tool).name] if tool else [name for name in TOOLS if any(grasp_bank.count(name))]
     seeds = [FIRST_SEED + SEEDS_APART * seed + i for i in range(episodes)]
     jobs = [(name, one, i % 2 == 1, controller, state) for name in names for i, one in enumerate(seeds)]
-    kept = _Kept(folder / f"{controller}_{state}_{_version()}.jsonl")
+    kept = _Kept(folder / f"{controller}_{state}_{source.digest(_DEPENDS)}.jsonl")
     found = kept.load()
     missing = [job for job in jobs if (job[0], job[1]) not in found]
     if len(missing) < len(jobs):
@@ -370,11 +370,3 @@ class _Kept:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a") as file:
             file.write(json.dumps(asdict(episode)) + "\n")
-
-
-def _version() -> str:
-    """A digest of what decides how an episode ends."""
-    root, digest = Path(__file__).parents[2], hashlib.sha256()
-    for name in _DEPENDS:
-        digest.update((root / name).read_bytes())
-    return digest.hexdigest()[:12]

@@ -6,8 +6,6 @@ other code or other weights play anew.
 
 from __future__ import annotations
 
-import ast
-import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,13 +14,14 @@ from typing import Any, Literal
 
 import numpy as np
 
+from toolwright.policies.evaluation import source
 from toolwright.policies.evaluation.report import EvalReport, Failure, Group
 from toolwright.policies.evaluation.statistics import wilson
 from toolwright.policies.evaluation.web_page import Page
 from toolwright.policies.high_level import actor as actors
 from toolwright.policies.high_level.env import make_task
 from toolwright.policies.high_level.play import Played, Policy, heuristic, learned, play
-from toolwright.policies.weights import FOLDER, WeightsError
+from toolwright.policies.weights import WeightsError
 from toolwright.sim.models.small_objects import small_objects
 from toolwright.sim.tasks.pick import PickConfig
 
@@ -170,22 +169,8 @@ def _joined(parts: list[Episodes]) -> Episodes:
 
 def _version(name: str, state: State) -> str:
     """A digest of the code and the weights that an episode depends on."""
-    root, digest = FOLDER.parent.parent, hashlib.sha256()
     own = (f"policies/weights/high_level/pick/{actors.FILE}",) if name == LEARNED else ()
-    for place in (*(_SEEING if state == "camera" else ()), *_DEPENDS, *own):
-        digest.update(_meaning(root / place))
-    return digest.hexdigest()[:12]
-
-
-def _meaning(file: Path) -> bytes:
-    """What a file does: of a module its statements, without comments and docstrings."""
-    if file.suffix != ".py":
-        return file.read_bytes()
-    tree = ast.parse(file.read_text())
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
-            node.body = [x for x in node.body if not (isinstance(x, ast.Expr) and isinstance(x.value, ast.Constant))]
-    return ast.dump(tree).encode()
+    return source.digest((*(_SEEING if state == "camera" else ()), *_DEPENDS, *own))
 
 
 # -- report -----------------------------------------------------------------------------------------------------------

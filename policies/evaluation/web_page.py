@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1d2733; max-width: 60rem; margin: 3rem auto; padding: 0 1.5rem }
@@ -17,6 +18,8 @@ p.note { color: #5a6775; margin-top: 0 } code { background: #eef1f4; padding: .1
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums }
 th { text-align: left; border-bottom: 2px solid #1d2733 } th, td { padding: .35rem .8rem .35rem 0 }
 td { border-bottom: 1px solid #dde3e9 } img { max-width: 100% }
+.videos { display: flex; flex-wrap: wrap; gap: 1rem } figure { margin: 0; width: 14rem } video { width: 100% }
+figcaption { color: #5a6775; font-size: .85rem }
 """
 
 
@@ -58,6 +61,15 @@ class Page:
         """An encoded picture of a media type such as image/png."""
         source = f"data:{kind};base64,{base64.b64encode(data).decode()}"
         self._parts.append(f'<img src="{source}" alt="{escape(caption, quote=True)}">')
+
+    def videos(self, paths: Sequence[Path]) -> None:
+        """Players of videos in a row, each under its name; the paths are those from the page."""
+        shown = "".join(
+            f'<figure><video src="{quote(path.as_posix())}" controls muted preload="metadata"></video>'
+            f"<figcaption>{escape(path.stem.replace('_', ' '))}</figcaption></figure>"
+            for path in paths
+        )
+        self._parts.append(f'<div class="videos">{shown}</div>')
 
     def save(self, path: Path) -> Path:
         """Writes the page atomically, and returns its path."""

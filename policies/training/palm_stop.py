@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from toolwright.hardware.robot import F64
-from toolwright.policies.palm_control import CameraControl
-from toolwright.policies.palm_stop import FEATURES, FILE, Learned, always_when_near
-from toolwright.policies.reorient_planner import PlannerConfig
+from toolwright.policies.palm.control import CameraControl
+from toolwright.policies.palm.planner import PlannerConfig
+from toolwright.policies.palm.stop import FEATURES, FILE, Learned, always_when_near
 from toolwright.sim.models.physics import SUBSTEPS
 from toolwright.sim.tasks.reorient import ReorientConfig, ReorientTask
 
@@ -28,7 +28,7 @@ HORIZON = 120  # control steps
 
 
 @dataclass(frozen=True)
-class Looks:
+class Recorded:
     """Recorded looks, rows in the order of time for each world."""
 
     features: F64  # (m, k)
@@ -42,7 +42,7 @@ def record(
     seed: int,
     planner: PlannerConfig | None = None,
     report: Callable[[str], None] = lambda line: None,
-) -> Looks:
+) -> Recorded:
     """Plays one goal in each of some worlds and keeps what was seen, and what was true.
 
     Args:
@@ -67,7 +67,7 @@ def record(
         if not active.any():
             break
     log = control.log.arrays()
-    return Looks(log["features"], _within(log["truth"] < config.tolerance, log["world"]), log["world"])
+    return Recorded(log["features"], _within(log["truth"] < config.tolerance, log["world"]), log["world"])
 
 
 def _within(now: np.ndarray, world: np.ndarray) -> np.ndarray:
@@ -78,17 +78,17 @@ def _within(now: np.ndarray, world: np.ndarray) -> np.ndarray:
     return now & later
 
 
-def join(parts: list[Looks]) -> Looks:
+def join(parts: list[Recorded]) -> Recorded:
     """Several recordings as one."""
     first = np.cumsum([0, *(int(part.world.max()) + 1 for part in parts)])
-    return Looks(
+    return Recorded(
         np.concatenate([part.features for part in parts]),
         np.concatenate([part.within for part in parts]),
         np.concatenate([part.world + start for part, start in zip(parts, first, strict=False)]),
     )
 
 
-def learn(looks: Looks, seed: int = 0) -> Learned:
+def learn(looks: Recorded, seed: int = 0) -> Learned:
     """Fits the network by maximum likelihood, with a decay of the weights.
 
     Args:
@@ -150,7 +150,7 @@ def main() -> None:
     ]
     looks = join(parts)
     fresh = looks.world % 4 == 3  # a quarter of the episodes is not fitted on
-    stop = learn(Looks(looks.features[~fresh], looks.within[~fresh], looks.world[~fresh]))
+    stop = learn(Recorded(looks.features[~fresh], looks.within[~fresh], looks.world[~fresh]))
     judged = confusion(looks.within[fresh], stop.probability(looks.features[fresh]) > stop.begin)
     print(f"{len(looks.within)} looks; on episodes of their own: {judged}")
     about = {"episodes": args.episodes, "seed": args.seed, "looks": len(looks.within), "judged": judged}

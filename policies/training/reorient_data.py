@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from toolwright.policies.reorient_planner import Planner, PlannerConfig
+from toolwright.policies.palm.planner import Planner, PlannerConfig
 from toolwright.policies.weights import Actor
 from toolwright.sim.models.physics import SUBSTEPS
 from toolwright.sim.tasks.reorient import ReorientConfig, ReorientTask
@@ -118,9 +118,8 @@ def _shard(rng: np.random.Generator, config: DataConfig, student: Actor | None) 
         dropped += int(lost.sum())
         ended = np.flatnonzero(lost | (task.age >= task.horizon))
         if len(ended):
-            task.reset(ended)
             # Their next planning is due with everybody's: labels stay in step.
-            planner.forget(ended)
+            task.reset(ended)
     return {
         "observation": np.concatenate(observations),
         "action": np.concatenate(actions),

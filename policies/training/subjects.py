@@ -109,14 +109,14 @@ class ReorientSubject:
         return task
 
     def judge(self, task: Any, actor: Actor) -> Judgement:
-        from toolwright.policies.evaluation.reorient import judge, learned
+        from toolwright.policies.evaluation.reorient_play import judge, learned
 
         judged = judge(task, learned(actor))
         return Judgement(float(judged.success.mean()), float(np.isfinite(judged.dropped).mean()))
 
     def film(self, config: ReorientConfig, like: Any, actor: Actor, path: Path) -> None:
-        from toolwright.policies.evaluation.reorient import learned
         from toolwright.policies.evaluation.reorient_film import film
+        from toolwright.policies.evaluation.reorient_play import learned
 
         film(replace(config, timestep=TIMESTEP), learned(actor), path)
 

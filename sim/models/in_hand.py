@@ -6,7 +6,7 @@ batch gives each world for itself. Parts that a shape does not need touch nothin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 
@@ -14,6 +14,7 @@ import mujoco
 import numpy as np
 from mujoco.batch import Batch
 
+from toolwright.hardware.robot import F64
 from toolwright.sim.models.leap import HandSurface, add_leap
 from toolwright.sim.models.physics import THING, collide_as_thing, new_spec
 from toolwright.sim.object_shapes import PARTS, Part, Shape
@@ -56,6 +57,22 @@ class InHandModel:
         """Where a field of `variants` stands in the model's."""
         return self.geoms if name.startswith("geom_") else self.body
 
+    def give(self, field: Mapping[str, np.ndarray], ids: np.ndarray, variant: np.ndarray, mass: F64 | float) -> None:
+        """Gives worlds of a batch their objects; `set_const` has to follow.
+
+        Args:
+            field: the batch's expanded fields, those of `variants` among them.
+            ids: (k,) which worlds.
+            variant: (k,) their shapes.
+            mass: (k,) kg.
+        """
+        for name, values in self.variants.items():
+            where = (ids[:, None], self.geoms) if name.startswith("geom_") else (ids, self.body)
+            field[name][where] = values[variant]
+        share = mass / self.variants["body_mass"][variant]
+        field["body_mass"][ids, self.body] *= share
+        field["body_inertia"][ids, self.body] *= share[:, None]
+
     def set_const(self, batch: Batch, rbound: np.ndarray, ids: np.ndarray, variant: np.ndarray) -> None:
         """Derived quantities of the worlds `ids`, whose objects are the shapes `variant` (len(ids),).
 
@@ -96,6 +113,12 @@ def build(shapes: Sequence[Shape]) -> InHandModel:
     model = spec.compile()
     geoms = np.array([model.geom(f"object_{i}").id for i in range(PARTS)])
     return InHandModel(model, geoms, model.body("object").id, _variants(shapes))
+
+
+def speeds(qvel: F64) -> tuple[F64, F64, F64]:
+    """(N,) each, of N such hands: fastest joint [rad/s], object [m/s] and [rad/s]."""
+    hand, linear, angular = qvel[:, :16], qvel[:, 16:19], qvel[:, 19:]
+    return np.abs(hand).max(axis=1), np.linalg.norm(linear, axis=1), np.linalg.norm(angular, axis=1)
 
 
 def soften(geoms: Sequence[mujoco.MjsGeom]) -> None:

@@ -1,8 +1,8 @@
 """Task: turn a loose object in the hand to a commanded orientation, again and again.
 
 Task: the palm is fixed, gravity stands for its direction: facing up, then swung within `swing` towards any direction of
-    a cone that ends at the palm facing down. A goal is an orientation of the object in the palm frame; after each
-    success comes a new one. A curriculum widens the distance of goals, then the cone.
+    a cone that ends at the palm facing down, or (`down`) of one about it. A goal is an orientation of the object in the
+    palm frame; after each success comes a new one. A curriculum widens the distance of goals, then the cone.
 Randomisation: one of the shapes of a part, and a `ReorientRandomization`.
 Success: *touched*, within `tolerance` of the goal at any moment; *settled*, within it while object and joints are at
     rest, for `hold` control steps in a row. An object away from the hand is dropped and ends the episode.
@@ -64,7 +64,8 @@ class ReorientConfig:
     # rad, distance of the first goals and of the farthest; at pi goals are uniform over all orientations
     near: float = 3.1416
     far: float = 3.1416
-    palm: tuple[float, float] = (0.0, 0.0)  # rad, cone of palm directions at the start and in the end; pi: facing down
+    palm: tuple[float, float] = (0.0, 0.0)  # rad, cone of palm directions at the start and in the end; pi: any
+    down: bool = False  # that cone is about the palm facing down instead of up
     swing: float = 2.0  # s, in which gravity swings to its direction
     widen: tuple[float, float] = (0.2, 0.6)  # success rates under which the curriculum narrows, over which it widens
     timestep: float = TIMESTEP  # s of the physics; twice as long costs half, contacts are softer: for training only
@@ -158,7 +159,7 @@ class ReorientTask:
         for counter in (self.time, self.count):
             counter[ids] = 0
         self.gravity[ids] = UP
-        self._gravity_end[ids] = randomize.in_cone(rng, UP, float(self.cone[0]), n) if self.cone[0] > 0 else UP
+        self._gravity_end[ids] = self._directions(n)
         self._field["opt.gravity"][ids] = 9.81 * self.gravity[ids]
         spread = r.state_noise * np.array([1.0] * 3 + [10.0] * 3)
         self._bias[ids] = rng.uniform(-spread, spread, (n, 6))
@@ -166,6 +167,13 @@ class ReorientTask:
         self._away[ids] = self._beyond()[ids]
         self.batch.forward(ids)
         self._look(ids)
+
+    def _directions(self, n: int) -> F64:
+        """(n, 3): directions of gravity that episodes end in."""
+        middle = -UP if self.config.down else UP
+        if self.cone[0] == 0:
+            return np.tile(middle, (n, 1))
+        return randomize.in_cone(self.rng, middle, float(self.cone[0]), n)
 
     def _new_goal(self, ids: np.ndarray) -> None:
         """A goal at least out of tolerance and at most `reach` away from where the object is."""
@@ -204,16 +212,8 @@ class ReorientTask:
 
     def _randomize_model(self, ids: np.ndarray) -> None:
         rng, r, m, n = self.rng, self.random, self.model, len(ids)
-        for name, values in self.scene.variants.items():
-            rows = values[self.variant[ids]]
-            if name.startswith("geom_"):
-                self._field[name][ids[:, None], self.scene.geoms] = rows
-            else:
-                self._field[name][ids, self.scene.body] = rows
         self.mass[ids] = np.exp(rng.uniform(np.log(r.mass[0]), np.log(r.mass[1]), n))
-        share = self.mass[ids] / self.scene.variants["body_mass"][self.variant[ids]]
-        self._field["body_mass"][ids, self.scene.body] *= share
-        self._field["body_inertia"][ids, self.scene.body] *= share[:, None]
+        self.scene.give(self._field, ids, self.variant[ids], self.mass[ids])
         kp, kv = randomize.scales(rng, r.kp_share, (n, 16)), randomize.scales(rng, r.kv_share, (n, 16))
         self._field["actuator_gainprm"][ids, :, 0] = kp * m.actuator_gainprm[:, 0]
         self._field["actuator_biasprm"][ids, :, 1] = kp * m.actuator_biasprm[:, 1]
@@ -238,7 +238,7 @@ class ReorientTask:
         fresh = randomize.directions(rng, self.n) * rng.uniform(0, r.push, (self.n, 1)) * self.mass[:, None]
         self._push_force = np.where(begins[:, None], fresh, self._push_force)
         self._push[:, self.scene.body, :3] = self._push_force * (self._push_left > 0)[:, None]
-        if self.cone[0] > 0:
+        if self.cone[0] > 0 or self.config.down:
             share = np.clip(self.time * CONTROL_PERIOD / self.config.swing, 0, 1)[:, None]
             between = orientations.between(np.broadcast_to(UP, (self.n, 3)), self._gravity_end, share)
             self.gravity[:] = between
@@ -259,9 +259,7 @@ class ReorientTask:
         within = self._error < c.tolerance
         self._first_touch = within & ~self._touched
         self._touched |= within
-        joints, linear, angular = self.speeds()
-        at_rest = (joints < c.rest[0]) & (linear < c.rest[1]) & (angular < c.rest[2])
-        self._calm = np.where(within & at_rest, self._calm + 1, 0)
+        self._calm = np.where(within & self.resting(), self._calm + 1, 0)
         self._settled = self._calm >= c.hold
         self._shown = self._snapshot()
         done = np.flatnonzero(self._settled)
@@ -278,8 +276,8 @@ class ReorientTask:
         self._measured_q[ids] = (self.qpos[:, :16] + self._offset)[ids] + noise
         spread = r.state_noise * np.array([1.0] * 3 + [10.0] * 3)
         self._seen[ids] = self._bias[ids] + rng.normal(size=(n, 6)) * spread
-        dot = np.abs((self.goal[ids] * self._measured_quat()[ids]).sum(axis=1))
-        self._stop[ids] = 2 * np.arccos(np.minimum(dot, 1.0)) < self.config.stop * self.config.tolerance
+        left = orientations.angle(self.goal[ids], self._measured_quat()[ids])
+        self._stop[ids] = left < self.config.stop * self.config.tolerance
 
     def _measured_quat(self) -> F64:
         return rotations.multiply(rotations.from_rotvec(self._seen[:, 3:]), self.qpos[:, 19:])
@@ -295,16 +293,18 @@ class ReorientTask:
 
     def error(self) -> F64:
         """(N,) rad between the object's true orientation and the goal."""
-        dot = np.abs((self.goal * self.qpos[:, 19:]).sum(axis=1))
-        return 2 * np.arccos(np.minimum(dot, 1.0))
+        return orientations.angle(self.goal, self.qpos[:, 19:])
 
     def _beyond(self) -> F64:
         return np.maximum(np.linalg.norm(self.qpos[:, 16:19] - CENTER, axis=1) - FREE, 0.0)
 
     def speeds(self) -> tuple[F64, F64, F64]:
         """(N,) each: fastest joint [rad/s], object [m/s] and [rad/s]."""
-        v = self.qvel
-        return np.abs(v[:, :16]).max(axis=1), np.linalg.norm(v[:, 16:19], axis=1), np.linalg.norm(v[:, 19:], axis=1)
+        return in_hand.speeds(self.qvel)
+
+    def resting(self) -> np.ndarray:
+        """(N,) bool: object and joints are at rest."""
+        return np.logical_and.reduce([v < most for v, most in zip(self.speeds(), self.config.rest, strict=True)])
 
     def achieved(self) -> F64:
         """(N, 4) true orientation of the object."""

@@ -76,7 +76,7 @@ def test_zeros_of_another_hand_are_refused(tmp_path):
 
 # -- the hand ---------------------------------------------------------------------------------------------------------
 
-PATIENT = HandSettings(reply_timeout=0.03)
+PATIENT = HandSettings(reply_timeout=0.1)
 OFF = np.random.default_rng(4).uniform(-0.12, 0.12, 16)  # rad, how the horns really sit
 TRUE = LEAP_MOTORS.offset + OFF
 
@@ -164,7 +164,8 @@ def test_a_horn_that_is_mounted_turned_is_named(bus, hand):
         leap_zero.zero_in_pose(hand, POSE)
 
 
-def test_a_joint_without_a_stop_is_named_and_let_go(bus, hand):
+def test_a_joint_without_a_stop_is_named_and_let_go(bus, hand, monkeypatch):
+    monkeypatch.setattr(leap_zero, "_CREEP", 3 * leap_zero._CREEP)  # not to wait for it
     bus.motors[1].stops = (-1e9, 1e9)
     with pytest.raises(leap_zero.NoStop, match="if_mcp turned .* without a stop"):
         leap_zero.zero_at_stops(hand, LEAP_MOTORS, ("if_mcp",), lambda line: None)

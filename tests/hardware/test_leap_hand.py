@@ -12,8 +12,9 @@ import pytest
 pytest.importorskip("dynamixel_sdk", reason="dynamixel-sdk is not installed: pip install 'toolwright[hardware]'")
 
 from dynamixel_sdk import PacketHandler
+from serial import SerialTimeoutException
 
-from toolwright.hardware.drivers.dynamixel import PortLost
+from toolwright.hardware.drivers.dynamixel import BusError, PortLost
 from toolwright.hardware.drivers.leap_hand import (
     TICK,
     HandError,
@@ -29,7 +30,7 @@ from toolwright.hardware.robot import JointTarget, Robot
 from toolwright.hardware.safety import EmergencyStopped, SafetyGate
 
 # The fake shares a busy machine with other work; only the tests of timing use the driver's own limits.
-PATIENT = HandSettings(reply_timeout=0.03)
+PATIENT = HandSettings(reply_timeout=0.1)
 CURL = np.linspace(0.1, 0.3, 16)  # rad
 
 
@@ -226,6 +227,50 @@ def test_damaged_and_lost_replies_are_asked_for_again(hand: LeapHand, bus: fake.
         setattr(bus, fault, 1)
         assert np.isfinite(hand.read().q).all()
         assert hand.damaged_replies == before + 1
+
+
+def test_a_program_that_is_held_up_while_it_writes_has_lost_nothing(hand: LeapHand, bus: fake.DynamixelBus) -> None:
+    serial = hand._bus._wire.ser
+    write, held_up = serial.write, [True, False, True, False]
+
+    def slow(packet: bytes) -> int:
+        if held_up.pop(0):
+            raise SerialTimeoutException("Write timeout")
+        return int(write(packet))
+
+    serial.write = slow
+    try:
+        assert np.isfinite(hand.read().q).all() and hand.damaged_replies == 1
+        hand.send(JointTarget(CURL))
+        until(lambda: bus.motors[1]["goal position"] != 2048)
+        held_up[:] = [True] * 20
+        with pytest.raises(BusError, match="write of Goal Position"):
+            hand.send(JointTarget(CURL))
+    finally:
+        serial.write = write
+    hand.read()
+
+
+def test_a_late_reply_does_not_answer_the_next_question(hand: LeapHand, bus: fake.DynamixelBus) -> None:
+    """Both are four bytes long: nothing in the packet tells a goal from a position."""
+    follow(hand, CURL, 0.2)
+    hand._bus.reply_timeout = 0.04
+    bus.motors[3]["homing offset"] = 1_000_000
+    reply = bus.reply
+
+    def late(motor: int, instruction: int, parameters: bytes, intact: bool, baudrate: int) -> bytes:
+        answer = reply(motor, instruction, parameters, intact, baudrate)
+        if parameters[:2] == bytes([20, 0]):
+            bus.reply = reply  # type: ignore[method-assign]
+            time.sleep(0.06)
+        return answer
+
+    bus.reply = late  # type: ignore[method-assign]
+    with pytest.raises(BusError):
+        hand._bus.read_block(LEAP_MOTORS.ids, 20, 4, fast=False)
+    rows, _ = hand._bus.read_block(LEAP_MOTORS.ids, 132, 4, fast=False)
+    ticks = rows.copy().view("<i4")[:, 0]
+    assert np.abs(hand._angles(ticks.astype(np.int64)) - CURL).max() < 0.05
 
 
 def test_a_wire_that_only_delivers_rubbish_is_an_error(hand: LeapHand, bus: fake.DynamixelBus) -> None:

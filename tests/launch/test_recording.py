@@ -126,6 +126,15 @@ def test_a_recording_without_a_policy_says_so(tmp_path):
     assert cli.main(["replay", str(tmp_path / "a.mcap")]) == 0
 
 
+def test_stops_that_differ_in_numbers_only_are_shown_once(tmp_path, capsys):
+    with Recorder(tmp_path / "a.mcap", {"joints": ["a"], "version": "0"}) as recorder:
+        for reason in ("pause: hand silent for 21 ms", "space bar", "pause: hand silent for 30 ms"):
+            recorder.add("/gate", {"limits": {"stopped": ["a"]}, "reason": reason}, 0.0)
+    assert cli.main(["replay", str(tmp_path / "a.mcap")]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "pause: hand silent for 21 ms (and 1 more like it); space bar" in shown and "30 ms" not in shown
+
+
 def test_mistakes_get_one_line(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.mcap").write_text("hello")

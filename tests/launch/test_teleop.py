@@ -323,6 +323,7 @@ def test_mistakes_get_one_line(monkeypatch, capsys):
         (["--pad", "/dev/input/nothing"], "plug it in"),
         (["--robot", "leap", "--port", "x", "--video", "a.mp4"], "only a simulation can be filmed"),
         (["--scene", "nowhere"], "nowhere: "),
+        (["--clear"], "toolwright ros clear"),
     ):
         assert cli.main(["teleop", *words]) == 2
         err = capsys.readouterr().err
@@ -339,7 +340,7 @@ def test_the_hand_alone_is_jogged_on_its_bus(tmp_path, monkeypatch):
     from toolwright.hardware.fake.dynamixel_bus import DynamixelBus
 
     monkeypatch.setenv(VARIABLE, str(tmp_path / "c.json"))
-    patient = leap_hand.HandSettings(reply_timeout=0.05)
+    patient = leap_hand.HandSettings(reply_timeout=0.15)
     monkeypatch.setattr(leap_hand.LeapHand, "__init__", _patient(leap_hand.LeapHand.__init__, patient))
     with DynamixelBus() as bus:
         rig = teleop.leap_hand(bus.port, 1.0, str(tmp_path / "hand.mcap"))
@@ -352,6 +353,61 @@ def test_the_hand_alone_is_jogged_on_its_bus(tmp_path, monkeypatch):
         rig.close()
     assert moved[2] > 0.1 and np.abs(np.delete(moved, 2)).max() < 0.02
     assert Recording(tmp_path / "hand.mcap").about["robot"] == "leap"
+
+
+@pytest.fixture
+def jogged_hand(tmp_path, monkeypatch):
+    """A bus of faked motors, and what jogs the hand on it."""
+    pytest.importorskip("dynamixel_sdk", reason="dynamixel-sdk is not installed: pip install 'toolwright[hardware]'")
+    from toolwright.hardware.calibration import VARIABLE
+    from toolwright.hardware.drivers import leap_hand
+    from toolwright.hardware.fake.dynamixel_bus import DynamixelBus
+
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "c.json"))
+    patient = leap_hand.HandSettings(reply_timeout=0.15)
+    monkeypatch.setattr(leap_hand.LeapHand, "__init__", _patient(leap_hand.LeapHand.__init__, patient))
+    with DynamixelBus() as bus:
+        rig = teleop.leap_hand(bus.port, 1.0, None)
+        yield bus, rig
+        rig.close()
+
+
+@pytest.mark.parametrize("fault", ["overload", "cable"])
+def test_a_fault_of_the_hand_latches_and_c_mends_it_once_its_cause_is_gone(jogged_hand, fault):
+    from toolwright.hardware.fake.dynamixel_bus import OVERLOAD
+
+    bus, rig = jogged_hand
+    said: list[str] = []
+
+    def fail() -> Wish:
+        bus.motors[6].fail(OVERLOAD) if fault == "overload" else bus.unplug()
+        return Wish()
+
+    def mend() -> Wish:
+        if fault == "cable":
+            bus.plug()
+        return Wish(orders=("clear",))
+
+    early = [Wish(orders=("clear",)), *[Wish()] * 3] if fault == "cable" else []
+    script = Script(*[Wish()] * 4, fail, *[Wish()] * 4, *early, mend, *[Wish()] * 8)
+    ended = teleop.drive(rig, None, [script], said.append, realtime=False)
+    assert ended.stops == 1
+    stopped = [line for line in said if line.startswith("STOPPED (")]
+    assert ("overloaded" if fault == "overload" else "plug it in") in stopped[0]
+    assert not rig.gate.stopped and not said[-1].startswith("STOPPED"), said
+    assert bus.motors[6]["torque"] == 1
+
+
+def test_a_fault_from_before_is_cleared_at_the_start_when_asked(jogged_hand):
+    from toolwright.hardware.drivers.leap_hand import MotorFault
+    from toolwright.hardware.fake.dynamixel_bus import OVERLOAD
+
+    bus, rig = jogged_hand
+    rig.close()
+    bus.motors[6].fail(OVERLOAD)
+    with pytest.raises(MotorFault, match="overloaded"):
+        teleop.leap_hand(bus.port, 1.0, None)
+    teleop.leap_hand(bus.port, 1.0, None, clear=True).close()
 
 
 def _patient(init, settings):

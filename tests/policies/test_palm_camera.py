@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 
 from toolwright.hardware import rotations
-from toolwright.hardware.reorient import CENTER, HOME, UP
+from toolwright.hardware.reorient import CENTER, HOME, LOST, UP
 from toolwright.hardware.robot import Frame
 from toolwright.perception.palm_scene import BLIND, GONE, STRANGE, Body, PalmPerception
 from toolwright.perception.pose_tracker import TrackerConfig, fit
 from toolwright.perception.scene import Box, SceneObject
 from toolwright.perception.shape_field import ShapeField
-from toolwright.policies.palm_control import CameraControl
-from toolwright.policies.palm_eye import CAMERA, TaskEyes, field_of
-from toolwright.policies.palm_stop import FEATURES, Learned, Memory, always_when_near
-from toolwright.policies.palm_twin import PalmTwin
-from toolwright.policies.reorient_planner import PlanCosts, PlannerConfig
-from toolwright.policies.training.palm_stop import Looks, confusion, learn
+from toolwright.policies.palm.control import CameraControl
+from toolwright.policies.palm.eye import CAMERA, TaskEyes, field_of
+from toolwright.policies.palm.planner import PlanCosts, PlannerConfig
+from toolwright.policies.palm.stop import FEATURES, Learned, Memory, always_when_near
+from toolwright.policies.palm.twin import PalmTwin
+from toolwright.policies.training.palm_stop import Recorded, confusion, learn
 from toolwright.policies.weights import WeightsError
 from toolwright.sim import object_shapes
 from toolwright.sim.object_shapes import box, capsule, cylinder, ellipsoid, finish, hull
@@ -160,7 +160,7 @@ def test_the_predictor_learns_what_can_be_known_and_not_more() -> None:
     features, world = rng.normal(size=(1500, len(FEATURES))), np.repeat(np.arange(15), 100)
     known = features[:, 0] + 0.5 * features[:, 4] < -0.3
     for within, low, high in ((known, 0.93, 1.0), (rng.random(1500) < 0.3, 0.0, 0.8)):
-        stop = learn(Looks(features[:1000], within[:1000], world[:1000]))
+        stop = learn(Recorded(features[:1000], within[:1000], world[:1000]))
         counts = confusion(within[1000:], stop.probability(features[1000:]) > 0.5)
         right = (counts["right to stop"] + counts["right to go on"]) / 500
         assert low <= right <= high
@@ -269,3 +269,20 @@ def test_the_scene_follows_the_thing_and_says_why_it_is_not_there() -> None:
     assert notes[-6:] == [(STRANGE,)] * 6
     stage.stamp, stage.shape = stage.stamp + 0.05, None
     assert eyes.look().notes == (GONE,)
+
+
+def test_a_thing_that_falls_out_of_the_hand_is_not_followed_and_gone_within_a_fifth_of_a_second() -> None:
+    stage = _Stage()
+    eyes = _perception(stage)
+    assert eyes.look().in_palm == "lump"
+    left = None
+    for step in range(1, 20):
+        stage.stamp += 0.05
+        stage.pos = np.array([0.02 + 1.5 * 0.05 * step, 0.0, 0.0])  # as fast as after 11 cm of falling
+        scene = eyes.look()
+        if left is None and np.linalg.norm(stage.pos) > LOST:
+            left = stage.stamp
+        if scene.notes == (GONE,):
+            break
+        assert left is None or scene.in_palm == ""
+    assert left is not None and stage.stamp - left <= 0.2

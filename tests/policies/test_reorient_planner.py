@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from toolwright.policies.evaluation.reorient import judge, planned
-from toolwright.policies.reorient_planner import PlanCosts, Planner, PlannerConfig
+from toolwright.policies.evaluation.reorient_play import judge, planned
+from toolwright.policies.palm.planner import PlanCosts, Planner, PlannerConfig
 from toolwright.policies.training import reorient_data
 from toolwright.policies.training.reorient_data import DataConfig
 from toolwright.sim.tasks.reorient import ReorientConfig, ReorientTask

@@ -6,20 +6,16 @@ import pickle
 from dataclasses import replace
 from pathlib import Path
 
-import imageio.v2 as imageio
 import numpy as np
 import pytest
 
 from toolwright.policies import weights
-from toolwright.policies.evaluation import reorient_film
-from toolwright.policies.evaluation.reorient import Condition, Watch, evaluate, judge
-from toolwright.policies.reorient_planner import PlannerConfig
 from toolwright.policies.training import checkpoint
 from toolwright.policies.training.config import PPOConfig, TrainConfig, compose
 from toolwright.policies.training.subjects import subject
 from toolwright.policies.training.train import Training
 from toolwright.sim.models.physics import TIMESTEP
-from toolwright.sim.tasks.reorient import ReorientConfig, ReorientTask
+from toolwright.sim.tasks.reorient import ReorientConfig
 
 ROLLOUT = 4 * 8
 TINY = TrainConfig(
@@ -69,38 +65,3 @@ def test_judged_worlds_have_the_fine_physics_whatever_the_training_saves(tmp_pat
     training = Training("reorient", replace(TINY, task=coarse), tmp_path, show=lambda line: None)
     judged = training.subject.make(coarse, 2, np.random.default_rng(0), 1, training.task)
     assert training.task.model.opt.timestep == 0.01 and judged.model.opt.timestep == TIMESTEP
-
-
-def test_an_evaluation_counts_every_episode_says_why_it_failed_and_writes_a_page(tmp_path: Path) -> None:
-    conditions = (Condition("nominal", "held_out", 0.4), Condition("moderate", "train", 0.1))
-    report = evaluate(
-        episodes=2,
-        controller="planner",
-        shapes="letter",
-        planner=PlannerConfig(plans=2),
-        horizon=4,
-        seed=1,
-        conditions=conditions,
-        folder=tmp_path,
-    )
-    assert report.n == 2 and not report.passed and len(report.failures) == 2 - report.successes
-    assert {g.name for g in report.groups} == {
-        "planner, nominal, held-out, 0.4 rad",
-        "planner, moderate, train, 0.1 rad",
-    }
-    assert all(
-        f.cause.split(": ")[1] in ("not reached in time", "dropped") or "rest" in f.cause for f in report.failures
-    )
-    page = (tmp_path / "index.html").read_text()
-    assert "toolwright eval reorient --controller planner --episodes 2 --seed 1" in page and "held-out" in page
-
-
-def test_a_video_shows_an_episode_that_was_counted(tmp_path: Path) -> None:
-    task = ReorientTask(ReorientConfig(shapes="cube", level="nominal", horizon=3), 2, np.random.default_rng(0), 1)
-    watch = Watch()
-    judged = judge(task, lambda t, active: np.zeros((t.n, 16)), watch=watch)
-    states = np.array(watch.states)
-    assert states.shape == (3, 2, 23) and watch.goals.shape == (2, 4)
-    reorient_film.films(task, states, watch.goals, np.full(2, np.inf), judged.success, tmp_path, pytest.fail, most=1)
-    video = imageio.mimread(tmp_path / "failure_0.mp4")
-    assert len(video) == 3 and np.ptp(video[0]) > 50

@@ -10,12 +10,13 @@ import pytest
 
 from toolwright.hardware import rotations
 from toolwright.hardware.joints import LEAP
-from toolwright.perception.palm_scene import BLIND, STRANGE
+from toolwright.hardware.robot import Robot
+from toolwright.perception.palm_scene import BLIND, GONE, STRANGE
 from toolwright.perception.scene import Scene
 from toolwright.policies.evaluation.scene_goals import _facing
-from toolwright.policies.hand.turn_use import TurnSettings, TurnUse
 from toolwright.policies.outcome import Outcome
-from toolwright.policies.reorient_planner import PlanCosts, PlannerConfig
+from toolwright.policies.palm.planner import PlanCosts, PlannerConfig
+from toolwright.policies.palm.turn_use import TurnSettings, TurnUse
 from toolwright.policies.world import SimulatedWorld, simulate
 from toolwright.sim.robot import RobotError
 from toolwright.sim.scene import SceneError, SceneSpec, load_scene, sample
@@ -28,6 +29,20 @@ SMALL = PlannerConfig(plans=24, level="nominal", costs=PlanCosts(effort=0.0))
 def _world(name: str = "die", seed: int = 0) -> SimulatedWorld:
     rng = np.random.default_rng(seed)
     return simulate(sample(load_scene(name), rng), rng)
+
+
+class _Noted:
+    """A robot that keeps when and why it was stopped."""
+
+    def __init__(self, robot: Robot) -> None:
+        self._robot, self.stops = robot, list[tuple[float, str]]()
+
+    def stop(self, reason: str) -> None:
+        self.stops.append((self._robot.read().stamp, reason))
+        self._robot.stop(reason)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._robot, name)
 
 
 class _Eyes:
@@ -92,12 +107,14 @@ def test_a_dropped_die_is_noticed_within_half_a_second_and_the_motion_stops() ->
             world.data.joint("die").qvel[:3] = [0.3, 2.0, 1.0]
         return scene
 
-    outcome = _use(world, throw).reorient("die", *_turned(world, 2.5))
+    use = _use(world, throw)
+    robot = _Noted(use._robot)
+    use.tap(lambda _: robot, lambda eyes: eyes)  # type: ignore[arg-type, return-value]
+    outcome = use.reorient("die", *_turned(world, 2.5))
     assert not outcome.success and outcome.reason.startswith("dropped: die left the hand")
     out = [0.12 / 2.0, 0.5]  # s: it takes so long to leave, and may be noticed so much later
     assert out[0] <= world.data.time - thrown[0] <= sum(out)
-    before = world.data.actuator("if_mcp").ctrl[0]
-    assert world.robot.read().stamp == world.data.time and world.data.actuator("if_mcp").ctrl[0] == before
+    assert robot.stops == [(world.data.time, outcome.reason)]  # at once, and nothing is sent after it
 
 
 def test_without_pictures_the_hand_holds_still_and_goes_on_when_they_return() -> None:
@@ -115,8 +132,23 @@ def test_without_pictures_the_hand_holds_still_and_goes_on_when_they_return() ->
     assert max(move for t, move in moved.items() if t > 1.1) > 0.01
 
 
+def test_pictures_lost_now_and_then_do_not_keep_a_die_from_being_turned() -> None:
+    world, rng, lost = _world(), np.random.default_rng(0), list[bool]()
+    goal = _turned(world, 0.6)
+
+    def flicker(t: float, scene: Scene) -> Scene:
+        lost.append(t > 0.1 and rng.random() < 0.3)
+        return replace(scene, objects={}, notes=(BLIND,)) if lost[-1] else scene
+
+    outcome = _use(world, flicker, patience=15.0).reorient("die", *goal)
+    assert outcome.success, outcome.reason
+    left = 2 * np.arccos(min(1.0, abs(float(world.data.joint("die").qpos[3:] @ goal))))
+    assert left < 0.4 and any(lost)
+
+
 @pytest.mark.parametrize(
-    ("note", "why", "within"), [(BLIND, "not seen", 1.2), (STRANGE, "something else: what lies", 0.9)]
+    ("note", "why", "within"),
+    [(BLIND, "not seen", 1.2), (STRANGE, "something else: what lies", 0.9), (GONE, "dropped: die is no longer", 0.7)],
 )
 def test_a_thing_that_stays_out_of_sight_or_is_another_ends_the_skill(note: str, why: str, within: float) -> None:
     world = _world()

@@ -22,7 +22,7 @@ def hand(make_node, until):
     pytest.importorskip("dynamixel_sdk", reason="dynamixel-sdk is not installed: pip install 'toolwright[hardware]'")
     from toolwright.hardware.ros.hand_node import HandNode
 
-    node = HandNode(make_node("hand_node", port="fake", reply_timeout=0.03))
+    node = HandNode(make_node("hand_node", port="fake", reply_timeout=0.1))
     tester = make_node("tester")
     node.tester, node.heard, node.emergencies = tester, [], []
     topics.subscribe(tester, topics.HAND_STATES, node.heard.append)
@@ -61,6 +61,20 @@ def test_an_unplugged_hand_stops_the_robot_and_is_found_again(hand, until):
     hand._fake.plug()
     until(lambda: len(hand.heard) > n, 15)
     assert len(hand.emergencies) == 1, "one loss is said once"
+
+
+def test_an_overloaded_motor_stops_the_robot_until_its_fault_is_cleared(hand, until, call):
+    from toolwright.hardware.fake.dynamixel_bus import OVERLOAD
+
+    assert "has no fault" in call(hand.tester, topics.FAULTS_CALL.name).message
+    hand._fake.motors[6].fail(OVERLOAD)
+    until(lambda: hand.emergencies)
+    assert "mf_pip" in hand.emergencies[0] and "overloaded" in hand.emergencies[0]
+    answer = call(hand.tester, topics.FAULTS_CALL.name)
+    assert answer.success, answer.message
+    n = len(hand.heard)
+    until(lambda: len(hand.heard) > n)
+    assert hand._fake.motors[6]["torque"] == 1
 
 
 def test_hand_node_keeps_its_rate_with_sixteen_motors(hand, record_property):

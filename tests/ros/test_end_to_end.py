@@ -33,6 +33,7 @@ START = 60.0  # s for all nodes to be there, on a busy machine
 def up(ros, tmp_path, until):
     """The graph, and a tester that listens to it."""
     log = tmp_path / "graph.log"
+    options = OPTIONS | {"record": str(tmp_path / "run.mcap")}
     node = ros.create_node("tester", namespace=NAMESPACE)
     it = SimpleNamespace(node=node, log=log, status=[], events=[], record=[], stopped=[], policy=[], health={})
     it.stamps, it.scenes, it.gate, it.q = [], [], [], np.zeros(23)
@@ -51,7 +52,7 @@ def up(ros, tmp_path, until):
     topics.subscribe(node, topics.SCENE, lambda m: it.scenes.append(json.loads(m.data)))
     topics.subscribe(node, topics.DIAGNOSTICS, lambda m: it.health.update({s.name: s for s in m.status}))
     it.sentences = topics.publisher(node, topics.SENTENCE)
-    with Runner(graph("sim", OPTIONS), log=str(log)) as it.runner, spinning(node):
+    with Runner(graph("sim", options), log=str(log)) as it.runner, spinning(node):
 
         def ready() -> bool:
             assert not it.runner.ended(), log.read_text()
@@ -91,9 +92,25 @@ def test_a_sentence_picks_the_bead_over_topics(up, until, record_property):
     record_property("end to end", figures)
     print(figures)
 
+    check_recording(up)
+
     up.say("paint the wall")
     refused = until(lambda: finished(up, 2), 30)
     assert refused["state"] == "refused" and refused["reason"]
+
+
+def check_recording(up: SimpleNamespace) -> None:
+    """While it still is written: what was done is shown, and the policy answers the same again."""
+    from toolwright.hardware.mcap_log import Recording
+    from toolwright.launch import replay
+
+    recording = Recording(up.log.with_name("run.mcap"))
+    summary = replay.summarize(recording)
+    assert (summary.sentence, summary.status) == (SENTENCE, "done")
+    assert [line.split(":")[0] for line in summary.skills] == ["pick", "drop_in"]
+    assert recording.of("/event")[-1].value["record"]["code"]
+    check = replay.rerun_policy(recording)
+    assert check.same and check.steps > 50
 
 
 def test_stops_are_heard_while_a_task_runs_and_the_arm_stands_still(up, until, call):
@@ -150,12 +167,18 @@ def test_a_killed_node_ends_the_motion(up, until, victim):
             stands_still(up, until)
 
 
-def test_a_foreign_dds_peer_reads_joint_states(up):
+def test_a_foreign_dds_peer_reads_joint_states(ros, tmp_path, until):
     pytest.importorskip("cyclonedds", reason="cyclonedds is not installed: see requirements-ros.lock")
     peer = Path(__file__).with_name("foreign_peer.py")
     words = [sys.executable, str(peer), os.environ["ROS_DOMAIN_ID"], f"{NAMESPACE}/{topics.JOINT_STATES.name}", "30"]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    node, states = ros.create_node("tester", namespace=NAMESPACE), []
+    topics.subscribe(node, topics.JOINT_STATES, states.append)
+    devices = [entry for entry in graph("sim") if entry.node in ("sim_node", "robot_node")]
+    with Runner(tuple(devices), log=str(tmp_path / "graph.log")), spinning(node):
+        until(lambda: states, START, "simulation and robot_node")
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    node.destroy_node()
     assert done.returncode == 0, done.stderr
     heard = json.loads(done.stdout)
     assert tuple(heard["name"]) == FR3_LEAP.names
-    np.testing.assert_allclose(heard["position"], up.q, atol=0.02)
+    np.testing.assert_allclose(heard["position"], states[-1].position, atol=0.02)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from toolwright.launch import cli
 from toolwright.launch.errors import UserError
 from toolwright.launch.graph import KINDS, NAMESPACE, OPTIONS, Entry, graph
 from toolwright.launch.nodes.__main__ import NODES, main
@@ -29,7 +30,7 @@ def test_every_entry_is_a_node_that_can_be_started(kind):
 
 def test_the_simulated_graph_is_the_real_one_with_the_simulation_for_the_devices():
     devices = {"hand_node", "camera_node"}
-    real = {entry.node for entry in graph("robot")} - devices
+    real = {entry.node for entry in graph("robot", {"record": "none"})} - devices
     assert {entry.node for entry in graph("sim", {"perception": "camera"})} - {"sim_node"} == real
     assert {entry.node for entry in graph("sim")} - {"sim_node"} == real - {"scene_node"}, (
         "it says what is there itself"
@@ -38,8 +39,17 @@ def test_the_simulated_graph_is_the_real_one_with_the_simulation_for_the_devices
 
 def test_only_the_known_robot_gets_policy_and_task():
     assert "task_node" in {entry.node for entry in graph("robot", {"arm": "fr3"})}
-    assert {entry.node for entry in graph("robot", {"arm": "ur5e", "camera": "none"})} == {"robot_node", "hand_node"}
-    assert [entry.node for entry in graph("robot", {"arm": "ur5e", "camera": "none", "hand": "none"})] == ["robot_node"]
+    plain = {"arm": "ur5e", "camera": "none", "record": "none"}
+    assert {entry.node for entry in graph("robot", plain)} == {"robot_node", "hand_node"}
+    assert [entry.node for entry in graph("robot", plain | {"hand": "none"})] == ["robot_node"]
+
+
+def test_a_real_robot_is_always_recorded_and_a_simulated_one_when_asked():
+    (entry,) = (entry for entry in graph("robot") if entry.node == "record_node")
+    assert entry.parameters["file"] == "new"
+    assert "record_node" not in {entry.node for entry in graph("sim")}
+    (entry,) = (entry for entry in graph("sim", {"record": "a.mcap"}) if entry.node == "record_node")
+    assert entry.parameters == {"use_sim_time": True, "file": "a.mcap"}
 
 
 @pytest.mark.parametrize(
@@ -137,9 +147,16 @@ def test_runner_that_cannot_start_one_ends_the_others(tmp_path):
     assert runner.processes["first"].poll() is not None
 
 
-def command(*words: str) -> subprocess.CompletedProcess[str]:
-    path = Path(sys.executable).with_name("toolwright")
-    return subprocess.run([str(path), "ros", *words], capture_output=True, text=True, timeout=60)
+@pytest.fixture
+def command(capsys):
+    """`toolwright ros` in this process: its exit code, and what it says."""
+
+    def run(*words: str) -> types.SimpleNamespace:
+        code = cli.main(["ros", *words])
+        said = capsys.readouterr()
+        return types.SimpleNamespace(returncode=code, stdout=said.out, stderr=said.err)
+
+    return run
 
 
 @pytest.mark.parametrize(
@@ -153,13 +170,13 @@ def command(*words: str) -> subprocess.CompletedProcess[str]:
         (("halt",), "unknown 'halt'"),
     ],
 )
-def test_a_wrong_command_says_what_would_be_right(words, message):
+def test_a_wrong_command_says_what_would_be_right(command, words, message):
     done = command(*words)
     assert done.returncode == 2
     assert message in done.stderr and "Traceback" not in done.stderr
 
 
-def test_graph_command_shows_what_up_would_start():
+def test_graph_command_shows_what_up_would_start(command):
     done = command("graph", "robot", "arm:=xarm7", "speed:=0.1")
     assert done.returncode == 0
     assert [line.split("toolwright.launch.nodes ")[1].split()[0] for line in done.stdout.splitlines()] == [
@@ -168,7 +185,7 @@ def test_graph_command_shows_what_up_would_start():
     assert "speed:=0.1" in done.stdout
 
 
-def test_topics_command_has_the_whole_table():
+def test_topics_command_has_the_whole_table(command):
     from toolwright.hardware.ros.topics import SERVICES, TOPICS
 
     done = command("topics", "--json", "-")
@@ -179,7 +196,7 @@ def test_topics_command_has_the_whole_table():
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_up_ends_and_leaves_no_process(ros, until, number):
     path = Path(sys.executable).with_name("toolwright")
-    words = [str(path), "ros", "up", "robot", "camera:=none", "hand:=none", "arm:=ur5e"]
+    words = [str(path), "ros", "up", "robot", "camera:=none", "hand:=none", "arm:=ur5e", "record:=none"]
     up = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
         children = Path(f"/proc/{up.pid}/task/{up.pid}/children")

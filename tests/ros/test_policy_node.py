@@ -117,6 +117,28 @@ def test_it_gives_up_when_its_work_does_not_fit_into_the_period(policy, until, c
     until(lambda: policy.states[-1] == "active")
 
 
+def test_what_it_was_asked_is_recorded_and_asked_again(policy, make_node, spin, until, call, tmp_path):
+    pytest.importorskip("mcap", reason="mcap is not installed")
+    from toolwright.hardware.mcap_log import Recording
+    from toolwright.launch import replay
+    from toolwright.launch.nodes.record_node import RecordNode
+
+    begin(policy, until, call)
+    recorder = RecordNode(make_node("record_node", file=str(tmp_path / "a.mcap")))
+    heard: list[str] = []
+    add = recorder.recorder.add
+    recorder.recorder.add = lambda topic, *more: (heard.append(topic), add(topic, *more))
+    spin(recorder.node)
+    until(lambda: heard.count("/policy/step") >= 3, what="steps whose reset was before the recording")
+    assert call(policy.node, topics.POLICY_RESET.name).success
+    before = len(policy.targets)
+    until(lambda: len(policy.targets) > before + 20)
+    recorder.close()
+    recording = Recording(tmp_path / "a.mcap")
+    check = replay.rerun_policy(recording)
+    assert check.same and 10 < check.steps <= recording.topics["/policy/step"] - 3
+
+
 def test_reset_without_a_tool_says_so(policy, until, call):
     policy.tool = None
     time.sleep(0.3)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import threading
 import time
+from importlib.resources import files
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,7 +21,7 @@ from toolwright.hardware.fake.trajectory_controller import TrajectoryController
 from toolwright.hardware.joints import LEAP, join
 from toolwright.hardware.robot import JointTarget
 from toolwright.hardware.ros import messages, topics
-from toolwright.hardware.ros.arms import load_arm
+from toolwright.hardware.ros.arms import arms, load_arm
 from toolwright.hardware.ros.node import ParameterError, spinning
 from toolwright.hardware.ros.robot import Cancelled, NoAnswer, Patience, RosRobot
 from toolwright.hardware.ros.robot_node import RobotNode
@@ -37,11 +40,14 @@ STOP_TIME = 0.05  # s
 
 @pytest.fixture
 def arm_file(tmp_path) -> str:
-    from importlib.resources import files
+    return local("fr3", tmp_path)
 
-    text = (files("toolwright.hardware") / "ros/params/fr3.yaml").read_text()
-    path = tmp_path / "fr3.yaml"
-    path.write_text(text.replace(": /joint_states", ": arm/joint_states").replace("/fr3_arm_controller/", "arm/"))
+
+def local(name: str, folder: Path) -> str:
+    """A shipped arm's file with the topics of this test's namespace."""
+    text = (files("toolwright.hardware") / f"ros/params/{name}.yaml").read_text()
+    path = folder / f"{name}.yaml"
+    path.write_text(re.sub(r"/\w+_controller/", "arm/", text.replace(": /joint_states", ": arm/joint_states")))
     return str(path)
 
 
@@ -97,6 +103,34 @@ def test_a_target_reaches_both_controllers_and_the_answer_says_so(bench, until):
     stream(it, {BOTH.names: goal}, 0.3)
     until(lambda: it.sent and np.allclose(it.sent[-1], goal))
     until(lambda: np.allclose(it.arm.q, goal[:7], atol=1e-3) and np.allclose(it.hand.q, goal[7:], atol=1e-3))
+
+
+@pytest.mark.parametrize("name", arms())
+def test_any_shipped_arm_is_driven_alone_within_its_own_limits(make_node, spin, until, tmp_path, name):
+    path = local(name, tmp_path)
+    arm = load_arm(path)
+    middle = np.clip(0.0, arm.joints.lower + 0.5, arm.joints.upper - 0.5)
+    fake = TrajectoryController(arm, middle, 100.0, node=make_node("arm_controller"))
+    node = RobotNode(node=make_node("robot_node", arm=path, hand="none", **ARM_ALONE))
+    tester, sent = make_node("tester"), []
+    topics.subscribe(tester, topics.SENT, lambda m: sent.append(messages.from_trajectory(m)))
+    targets = topics.publisher(tester, topics.TRAJECTORY)
+    for each in (fake.node, node.node, tester):
+        spin(each)
+    until(lambda: targets.get_subscription_count() and node._connected)
+    goal = middle + 0.3
+    order = list(reversed(range(len(goal))))  # a sender's own
+    names = tuple(arm.joints.names[i] for i in order)
+
+    def arrived() -> bool:
+        targets.publish(messages.to_trajectory(goal[order], names, 0.05))
+        time.sleep(0.05)
+        return bool(np.abs(fake.q - goal).max() < 1e-3)
+
+    until(arrived, 20.0)
+    assert {names for names, _ in sent} == {arm.joints.names}
+    speeds = np.abs(np.diff([q for _, q in sent], axis=0)) / 0.05
+    assert (speeds <= arm.joints.velocity * (1 + 1e-6)).all() and speeds.max() > 0.05
 
 
 def test_a_hand_that_nobody_asks_is_left_alone(bench, until):
@@ -245,43 +279,137 @@ def test_a_device_that_comes_back_can_be_cleared_and_not_before(bench, until, ca
     until(lambda: it.sent and np.allclose(it.sent[-1], START + 0.02))
 
 
-@pytest.mark.parametrize("rate", [100.0, 200.0])
-def test_loss_of_the_hand_stops_a_moving_arm_within_50_ms(bench, until, call, record_property, rate):
-    it = bench(rate=200.0, hand_rate=rate, hand_pause_after=2 / rate)
+def losses(
+    it: SimpleNamespace, until: Any, call: Any, lose: Any, regain: Any, soonest: float, mover: str = "arm"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Loses a device again and again while another moves at 0.4 rad/s, until a few trials are there.
+
+    Args:
+        soonest: s after a loss before which nobody can know of it: who pauses then has paused by chance.
+
+    Returns:
+        ms from the loss until the mover was told for the last time, and until it stood.
+    """
+    moves = it.arm if mover == "arm" else it.hand
     told, still = [], []
-    for trial in range(30):
+    for trial in range(15):
         until(lambda: call(it.tester, topics.CLEAR_CALL.name).success)
+        until(lambda: not it.robot._paused)
         direction = -1 if trial % 2 else 1
-        start = it.arm.q
+        start = moves.q
         targets = (start + direction * 0.02 * k for k in range(1, 20))
         for _ in range(7):
-            it.ask(next(targets), ARM.joints.names)
+            pauses = it.robot._counts["pauses"]
+            it.ask(next(targets), moves.arm.joints.names)
             time.sleep(0.05)
-        n = len(it.arm.received)
-        if it.stopped[-1] or it.robot._paused or np.abs(it.arm.history[-1][1]).max() < 0.1:
+        n = len(moves.received)
+        if np.abs(moves.history[-1][1]).max() < 0.1:
             continue  # this machine was too busy even for the joint states: no trial
         lost = time.monotonic()
-        it.hand.silent = True
-        for _ in range(6):  # whoever drives the arm has not heard of it and goes on
-            it.ask(next(targets), ARM.joints.names)
-            time.sleep(0.05)
-        it.hand.silent = False
-        at = [at for at, _ in it.arm.received[n:]]
-        if not at:
-            continue  # it had paused just before, and was told nothing more
-        told.append(at[-1] - lost)  # the last thing the arm was told is to brake
-        still.append(max(at for at, dq in it.arm.history if np.abs(dq).max() > 0.02) - lost)
+        lose()
+        time.sleep(soonest)
+        if it.stopped[-1] or it.robot._counts["pauses"] > pauses:
+            regain()
+            continue  # the same
+        began, dozes = time.monotonic(), 0.0
+        for _ in range(6):  # whoever drives has not heard of it and goes on
+            it.ask(next(targets), moves.arm.joints.names)
+            for _ in range(10):
+                time.sleep(0.005)
+                began, before = time.monotonic(), began
+                dozes = max(dozes, began - before) if began - lost < 2 * STOP_TIME else dozes
+        regain()
+        if dozes > 0.008:
+            continue  # the same: not even a sleep of 5 ms was one
+        stood = max(at for at, dq in moves.history if np.abs(dq).max() > 0.02) - lost
+        if stood < soonest:
+            continue  # it was at its target, and waited for the next
+        at = [at for at, _ in moves.received[n:]]
+        told.append(max(at, default=lost) - lost)  # the last thing that an arm is told is to brake
+        still.append(stood)
         time.sleep(0.1)
         if len(still) >= 5 and min(still) < STOP_TIME:
             break
-    assert told, "no trial on this machine"
-    times = ", ".join(f"{what} {np.round(1e3 * np.sort(at), 1)} ms" for what, at in (("told", told), ("still", still)))
-    figures = f"hand at {rate:g} Hz: {times}"
+    if len(told) < 3:
+        pytest.skip(f"only {len(told)} undisturbed trials: this machine is too busy to measure milliseconds")
+    return 1e3 * np.sort(told), 1e3 * np.sort(still)
+
+
+def say(record_property: Any, what: str, told: np.ndarray, still: np.ndarray) -> None:
+    figures = f"{what}: told {np.round(told, 1)} ms, still {np.round(still, 1)} ms"
     record_property("after the loss", figures)
     print(figures)
-    # The best trial: the others measure this machine's load.
-    assert min(told) < STOP_TIME
-    assert min(still) < STOP_TIME
+
+
+# The best trial counts: the others measure this machine's load.
+
+
+@pytest.mark.parametrize("rate", [100.0, 200.0])
+def test_loss_of_the_hand_stops_a_moving_arm_within_50_ms(bench, until, call, record_property, rate):
+    it = bench(rate=200.0, hand_rate=rate, hand_pause_after=2 / rate)
+    told, still = losses(it, until, call, *silencing(it.hand), soonest=1 / rate)
+    say(record_property, f"hand at {rate:g} Hz", told, still)
+    assert told.min() < 1e3 * STOP_TIME and still.min() < 1e3 * STOP_TIME
+
+
+def test_loss_of_the_arm_stops_the_fingers_at_their_last_target(bench, until, call, record_property):
+    """A grip must not let go: nothing more is sent within 50 ms, and the way of the last period is gone to its end."""
+    it = bench(rate=200.0, arm_pause_after=0.015)
+    told, still = losses(it, until, call, *silencing(it.arm), soonest=0.01, mover="hand")
+    say(record_property, "arm", told, still)
+    assert told.min() < 1e3 * STOP_TIME and still.min() < 1e3 * (STOP_TIME + 0.05)
+
+
+def test_loss_of_the_camera_stops_a_moving_arm_within_50_ms(bench, make_node, spin, until, call, record_property):
+    pytest.importorskip("pyrealsense2", reason="pyrealsense2 is not installed: pip install 'toolwright[hardware]'")
+    from toolwright.hardware.drivers.realsense import CameraSettings, RealSense
+    from toolwright.hardware.fake.realsense_device import SoftwareCamera
+    from toolwright.hardware.ros.camera_node import CameraNode
+
+    device = SoftwareCamera((64, 48), rate=60)
+    settings = CameraSettings(64, 48, 60, timeout=10.0, spatial=False, temporal=False)
+    it = bench(rate=200.0)
+
+    def plug(there: bool) -> None:
+        device.plugged_in = there
+
+    black = np.full((48, 64), 1000, np.uint16), np.zeros((48, 64, 3), np.uint8)
+    with device.running(lambda i: black):
+        node = CameraNode(lambda _: RealSense(settings=settings, find=device.find), make_node("camera_node"))
+        try:
+            spin(node.node)
+            until(lambda: node._frames)
+            told, still = losses(it, until, call, lambda: plug(False), lambda: plug(True), soonest=0.5 / 60)
+        finally:
+            node.close()
+    say(record_property, "camera at 60 Hz", told, still)
+    assert told.min() < 1e3 * STOP_TIME and still.min() < 1e3 * STOP_TIME
+    assert any(event["reason"].startswith("pause: camera silent for") for event in it.events)
+
+
+def silencing(device: Any) -> tuple[Any, Any]:
+    """Functions that take a faked controller's joint states away and bring them back."""
+    return lambda: setattr(device, "silent", True), lambda: setattr(device, "silent", False)
+
+
+def test_a_pause_that_somebody_asks_for_holds_until_it_is_taken_back_or_cleared(bench, until, call):
+    it = bench()
+    pause = topics.publisher(it.tester, topics.PAUSE)
+    until(pause.get_subscription_count)
+    for way in ("taken back", "cleared"):
+        pause.publish(topics.load(topics.PAUSE.type)(data="camera: silent for 30 ms"))
+        until(lambda: it.robot._paused)
+        n = it.robot._counts["forwarded"]
+        stream(it, {ARM.joints.names: Q_ARM + 0.02}, 0.2)
+        assert it.robot._counts["forwarded"] == n and it.stopped[-1] == ""
+        if way == "taken back":
+            pause.publish(topics.load(topics.PAUSE.type)(data="camera:"))
+        else:
+            assert call(it.tester, topics.EMERGENCY_CALL.name).success
+            assert call(it.tester, topics.CLEAR_CALL.name).success
+        until(lambda: not it.robot._paused)
+        stream(it, {ARM.joints.names: Q_ARM + 0.02}, 0.2)
+        until(lambda n=n: it.robot._counts["forwarded"] > n)
 
 
 def test_a_late_device_pauses_motion_and_is_no_emergency(bench, until):

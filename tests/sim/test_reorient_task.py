@@ -178,6 +178,15 @@ def test_gravity_swings_from_palm_up_to_its_direction() -> None:
     assert (task.gravity @ UP).min() < 0.5
 
 
+def test_a_palm_that_shall_face_down_gets_there_although_no_way_is_the_shortest() -> None:
+    task = _task(down=True, swing=0.2)
+    for step in range(6):
+        _step(task)
+        if step == 2:  # halfway, as in a swing and not in a jump
+            assert np.abs(task.gravity @ UP).max() < 0.8
+    assert task.gravity == pytest.approx(np.tile(-UP, (N, 1)), abs=1e-6)
+
+
 # -- worlds -----------------------------------------------------------------------------------------------------------
 
 

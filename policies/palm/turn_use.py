@@ -6,9 +6,8 @@ as measured at every look. Contact alone moves the thing, and what became of it 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import process_time
 
 import numpy as np
@@ -17,19 +16,17 @@ from toolwright.hardware import rotations
 from toolwright.hardware.joints import FR3, LEAP
 from toolwright.hardware.reorient import CENTER, LOST, UP
 from toolwright.hardware.robot import F64, JointTarget, Robot
-from toolwright.perception.palm_scene import GONE, STRANGE
+from toolwright.perception.palm_scene import GONE, STRANGE, quaternion
 from toolwright.perception.pose_tracker import Fit
 from toolwright.perception.scene import Perception, Scene, SceneObject
 from toolwright.policies.motion import ArmMotion
 from toolwright.policies.outcome import Outcome
-from toolwright.policies.palm_stop import Stop, always_when_near
-from toolwright.policies.palm_twin import PalmTwin
-from toolwright.policies.reorient_planner import Planner, PlannerConfig
+from toolwright.policies.palm.planner import Planner, PlannerConfig
+from toolwright.policies.palm.stop import Memory, Stop, always_when_near
+from toolwright.policies.palm.twin import PalmTwin
 from toolwright.policies.tool.tool_loop import Trouble
 from toolwright.sim.object_shapes import Shape
 from toolwright.sim.tasks.reorient import ReorientConfig
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -120,7 +117,7 @@ class _Turn:
         self.arm, self.fingers = use._arm, use._fingers
         state = self.robot.read()
         self.T_world_palm = use._motion.palm(state.q[self.arm])
-        self.palm_quat = _quat(self.T_world_palm[:3, :3])
+        self.palm_quat = quaternion(self.T_world_palm[:3, :3])
         down = self.T_world_palm[:3, :3].T @ np.array([0, 0, -1.0])
         if np.arccos(np.clip(down @ UP, -1, 1)) > 0.5:
             raise Trouble("palm not up", "things are turned in a palm that faces up")
@@ -137,7 +134,7 @@ class _Turn:
         self.q, self.dq = q, np.zeros(16)
         self.began = self.seen_at = state.stamp
         self.calm = 0.0  # s at rest within the tolerance
-        self.memory = self.decide.memory(1)
+        self.memory = Memory.of(1)
 
     def run(self) -> tuple[str, dict[str, float]]:
         """Raises Trouble where it cannot go on."""
@@ -205,16 +202,3 @@ class _Turn:
     def _in_palm(self, item: SceneObject) -> tuple[F64, F64]:
         inverse = rotations.conjugate(self.palm_quat)
         return rotations.rotate(inverse, item.pos - self.T_world_palm[:3, 3]), rotations.multiply(inverse, item.quat)
-
-
-def with_seed(settings: TurnSettings, seed: int) -> TurnSettings:
-    """The same settings with another seed of the planner."""
-    return replace(settings, seed=seed)
-
-
-def _quat(matrix: F64) -> F64:
-    import mujoco
-
-    quat = np.zeros(4)
-    mujoco.mju_mat2Quat(quat, np.ascontiguousarray(matrix).ravel())
-    return quat

@@ -18,7 +18,8 @@ from mujoco.batch import Batch
 from toolwright.hardware import rotations
 from toolwright.hardware.reorient import ACTIONS, CENTER, ReorientInterface, advance
 from toolwright.hardware.robot import F64
-from toolwright.sim import randomize
+from toolwright.sim import orientations, randomize
+from toolwright.sim.models import in_hand
 from toolwright.sim.models.in_hand import InHandModel
 from toolwright.sim.models.physics import CONTROL_PERIOD
 from toolwright.sim.randomize_reorient import LEVELS
@@ -87,6 +88,8 @@ class PlannerConfig:
 
 
 _PROGRESS = 0.1  # rad
+_ALIKE = 0.05  # rad, costs that differ by less have about the same weight in the mean of the best
+_BLOWN_UP = 1e6  # rad, cost of a plan whose copy the physics cannot follow
 
 
 class Planner:
@@ -99,14 +102,8 @@ class Planner:
         model.opt.timestep = config.timestep
         self._substeps = round(CONTROL_PERIOD / config.timestep)
         self.batch = Batch(model, task.n * self.copies, nthread)
-        names = (
-            *task.scene.variants,
-            "actuator_gainprm",
-            "actuator_biasprm",
-            "actuator_delay",
-            "geom_friction",
-            "opt.gravity",
-        )
+        servo = ("actuator_gainprm", "actuator_biasprm", "actuator_delay")
+        names = (*task.scene.variants, *servo, "geom_friction", "opt.gravity")
         self._field = {name: self.batch.expand(name) for name in names}
         self._state = {
             name: (self.batch.bind(name), task.batch.bind(name))
@@ -135,10 +132,6 @@ class Planner:
         self.plan = np.concatenate([self.plan[:, 1:], np.zeros((n, 1, ACTIONS))], axis=1)
         self._left = np.maximum(self._left - 1, 0)
         return action
-
-    def forget(self, ids: np.ndarray) -> None:
-        """Drops the plans of worlds that began anew; they are planned for when the others are."""
-        self.plan[ids] = 0
 
     def _detours(self, active: np.ndarray) -> None:
         """Gives worlds that are stuck another goal for a while: plans are too short to see a way round."""
@@ -172,12 +165,9 @@ class Planner:
         plans = np.repeat(sampled, c.knot, axis=2)  # (n, plans, steps, 16)
         cost = self._roll(ids, rows, plans)
         best = np.argsort(cost, axis=1)[:, : c.elite]
-        if c.elite > 1:
-            best_cost = np.take_along_axis(cost, best, axis=1)
-            weight = np.exp(-(best_cost - best_cost[:, :1]) / 0.05)
-            weight /= weight.sum(axis=1, keepdims=True)
-        else:
-            weight = np.ones((len(ids), 1))
+        best_cost = np.take_along_axis(cost, best, axis=1)
+        weight = np.exp(-(best_cost - best_cost[:, :1]) / _ALIKE)
+        weight /= weight.sum(axis=1, keepdims=True)
         elite = np.take_along_axis(plans, best[:, :, None, None], axis=1)
         mean = (weight[:, :, None, None] * elite).sum(axis=1)
         self.spread[ids] = np.sqrt((weight[:, :, None] * (elite[:, :, 0] - mean[:, None, 0]) ** 2).sum(axis=1))
@@ -193,22 +183,19 @@ class Planner:
         offset = np.repeat((task.ctrl - task.interface.command)[ids], self.copies, axis=0)
         qpos, qvel, ctrl = (self.batch.bind(name) for name in ("qpos", "qvel", "ctrl"))
         total = np.zeros(len(rows))
-        error = np.repeat(_angle(self.goal[ids], task.qpos[ids, 19:]), self.copies)
-        stop = (
-            task.config.stop * task.config.tolerance * (self._aside[ids] == 0)
-        )  # a hand stops at the task's goal only
-        stop = np.repeat(stop, self.copies)
+        error = np.repeat(orientations.angle(self.goal[ids], task.qpos[ids, 19:]), self.copies)
+        # A hand stops at the task's goal, not at that of a detour.
+        stop = np.repeat(task.config.stop * task.config.tolerance * (self._aside[ids] == 0), self.copies)
         for t in range(steps):
             moved = advance(command, actions[:, t], qpos[rows, :16])
             command = np.where((error < stop)[:, None], command, moved)  # as the hand itself will
             ctrl[rows] = command + offset
             self.batch.step(rows, nstep=self._substeps)
             q, v = qpos[rows], qvel[rows]
-            error = _angle(goal, q[:, 19:])
-            spin = np.linalg.norm(v[:, 19:], axis=1)
+            error = orientations.angle(goal, q[:, 19:])
+            joints, _, spin = in_hand.speeds(v)
             near = error < task.config.tolerance
             away = np.linalg.norm(q[:, 16:19] - CENTER, axis=1)
-            joints = np.abs(v[:, :16]).max(axis=1)
             step = np.minimum(spin, 20) * (price.spin + price.rest * near) + price.joints * near * joints
             step += price.fast * np.maximum(np.minimum(spin, 20) - price.limit, 0)
             step += price.away * np.maximum(away - price.free, 0) + price.dropped * (away > task.config.lost)
@@ -216,7 +203,7 @@ class Planner:
             if t == steps - 1:
                 total += error + step
         total += price.effort * (actions**2).mean(axis=(1, 2))
-        total = np.where(np.isfinite(total), total, np.inf)
+        total = np.where(np.isfinite(total), total, _BLOWN_UP)
         return total.reshape(n, k, c.models).mean(axis=2)
 
     def _adopt(self, ids: np.ndarray) -> None:
@@ -230,12 +217,8 @@ class Planner:
         rows = (ids[:, None] * self.copies + np.arange(self.copies)).ravel()
         count = len(rows)
         variant = np.repeat(task.variant[ids], self.copies)
-        for name, values in scene.variants.items():
-            where = (rows[:, None], scene.geoms) if name.startswith("geom_") else (rows, scene.body)
-            self._field[name][where] = values[variant]
-        mass = np.exp(rng.uniform(np.log(r.mass[0]), np.log(r.mass[1]), count)) / scene.variants["body_mass"][variant]
-        self._field["body_mass"][rows, scene.body] *= mass
-        self._field["body_inertia"][rows, scene.body] *= mass[:, None]
+        mass = np.exp(rng.uniform(np.log(r.mass[0]), np.log(r.mass[1]), count))
+        scene.give(self._field, rows, variant, mass)
         kp, kv = randomize.scales(rng, r.kp_share, (count, 1)), randomize.scales(rng, r.kv_share, (count, 1))
         self._field["actuator_gainprm"][rows, :, 0] = kp * m.actuator_gainprm[:, 0]
         self._field["actuator_biasprm"][rows, :, 1] = kp * m.actuator_biasprm[:, 1]
@@ -244,8 +227,3 @@ class Planner:
         friction = np.exp(rng.uniform(np.log(r.friction[0]), np.log(r.friction[1]), (count, 1)))
         self._field["geom_friction"][rows, :, 0] = friction * m.geom_friction[:, 0]
         scene.set_const(self.batch, self._field["geom_rbound"], rows, variant)
-
-
-def _angle(a: F64, b: F64) -> F64:
-    """(n,) rad between the orientations a and b (n, 4)."""
-    return 2 * np.arccos(np.minimum(np.abs((a * b).sum(axis=1)), 1.0))

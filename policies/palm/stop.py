@@ -12,10 +12,10 @@ import numpy as np
 
 from toolwright.hardware.robot import F64
 from toolwright.perception.pose_tracker import Fit
-from toolwright.policies.palm_twin import PalmTwin
+from toolwright.policies.palm.twin import PalmTwin
 from toolwright.policies.weights import WeightsError
 
-FILE = Path(__file__).parent / "weights" / "reorient" / "stop.json"
+FILE = Path(__file__).parents[1] / "weights" / "reorient" / "stop.json"
 HISTORY = 4  # looks
 FEATURES = (
     "angle left, in tolerances",
@@ -80,15 +80,11 @@ class Memory:
 class Stop(Protocol):
     """Says which hands shall hold still."""
 
-    def memory(self, n: int) -> Memory: ...
     def __call__(self, twin: PalmTwin, memory: Memory) -> np.ndarray: ...
 
 
 class WhenNear:
     """Stops within a share of the tolerance, as believed: what is right where the state is known."""
-
-    def memory(self, n: int) -> Memory:
-        return Memory.of(n)
 
     def __call__(self, twin: PalmTwin, memory: Memory) -> np.ndarray:
         memory.stopped = twin.error() < twin.config.stop * twin.config.tolerance
@@ -129,9 +125,6 @@ class Learned:
         x = np.clip((features - self.mean) / self.scale, -5, 5)
         inner = np.tanh(x @ self.hidden[:, :-1].T + self.hidden[:, -1])
         return np.asarray(1 / (1 + np.exp(-(inner @ self.out[:-1] + self.out[-1]))))
-
-    def memory(self, n: int) -> Memory:
-        return Memory.of(n)
 
     def __call__(self, twin: PalmTwin, memory: Memory) -> np.ndarray:
         likely = self.probability(memory.features(twin))

@@ -14,7 +14,7 @@ from mujoco.batch import Batch
 from toolwright.hardware import rotations
 from toolwright.hardware.reorient import UP, ReorientInterface
 from toolwright.hardware.robot import F64
-from toolwright.sim import grasp
+from toolwright.sim import grasp, orientations
 from toolwright.sim.models import in_hand
 from toolwright.sim.models.physics import CONTROL_PERIOD
 from toolwright.sim.object_shapes import Shape
@@ -63,12 +63,7 @@ class PalmTwin:
             quat: (k, 4) likewise.
         """
         self.variant[ids] = variant
-        for name, values in self.scene.variants.items():
-            where = (ids[:, None], self.scene.geoms) if name.startswith("geom_") else (ids, self.scene.body)
-            self._field[name][where] = values[variant]
-        share = MASS / self.scene.variants["body_mass"][variant]
-        self._field["body_mass"][ids, self.scene.body] *= share
-        self._field["body_inertia"][ids, self.scene.body] *= share[:, None]
+        self.scene.give(self._field, ids, variant, MASS)
         self._field["opt.gravity"][ids] = 9.81 * self.gravity[ids]
         self.scene.set_const(self.batch, self._field["geom_rbound"], ids, variant)
         self.batch.reset(ids, stage=0)
@@ -87,6 +82,7 @@ class PalmTwin:
         """Moves on by a control period with servo targets (n, 16) [rad]."""
         self.interface.command[ids] = command[ids]
         self.ctrl[ids] = command[ids]
+        self._field["opt.gravity"][ids] = 9.81 * self.gravity[ids]
         self.batch.step(ids, nstep=round(CONTROL_PERIOD / TIMESTEP))
         self.age[ids] += 1
         self.time[ids] += 1
@@ -112,13 +108,11 @@ class PalmTwin:
 
     def error(self) -> F64:
         """(n,) rad between the believed orientation and the goal."""
-        dot = np.abs((self.goal * self.qpos[:, 19:]).sum(axis=1))
-        return 2 * np.arccos(np.minimum(dot, 1.0))
+        return orientations.angle(self.goal, self.qpos[:, 19:])
 
     def speeds(self) -> tuple[F64, F64, F64]:
         """(n,) each, as believed: fastest joint [rad/s], thing [m/s] and [rad/s]."""
-        v = self.qvel
-        return np.abs(v[:, :16]).max(axis=1), np.linalg.norm(v[:, 16:19], axis=1), np.linalg.norm(v[:, 19:], axis=1)
+        return in_hand.speeds(self.qvel)
 
 
 def _bounded(v: F64, most: float) -> F64:

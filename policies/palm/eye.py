@@ -16,9 +16,9 @@ from toolwright.perception.affordance.hand import HandModel
 from toolwright.perception.palm_scene import others
 from toolwright.perception.pose_tracker import Fit, Follower, TrackerConfig
 from toolwright.perception.shape_field import ShapeField
-from toolwright.policies.palm_twin import PalmTwin
+from toolwright.policies.palm.twin import PalmTwin
 from toolwright.sim.camera import D435Noise, add_noise
-from toolwright.sim.object_shapes import Shape, scaled
+from toolwright.sim.object_shapes import Shape
 from toolwright.sim.shape_distance import bounds, distance
 from toolwright.sim.tasks.reorient import ReorientTask
 
@@ -110,9 +110,8 @@ class TaskEyes:
         return self._followers[world]
 
     def _field(self, world: int) -> ShapeField:
-        shape = self.task.shapes[self.task.variant[world] // self.task.sizes]
+        # What is known of a thing is its shape, not its true size.
         key = int(self.task.variant[world] // self.task.sizes)
         if key not in self._fields:
-            # What is known of a thing is its nominal shape, whatever its true size.
-            self._fields[key] = field_of(scaled(shape, 1.0))
+            self._fields[key] = field_of(self.task.shapes[key])
         return self._fields[key]

@@ -9,14 +9,12 @@ import numpy as np
 from toolwright.hardware import rotations
 from toolwright.hardware.robot import F64
 from toolwright.perception.pose_tracker import Fit
-from toolwright.policies.palm_eye import TaskEyes
-from toolwright.policies.palm_stop import Memory, Stop
-from toolwright.policies.palm_twin import PalmTwin
-from toolwright.policies.reorient_planner import Planner, PlannerConfig
-from toolwright.sim.object_shapes import scaled
+from toolwright.policies.palm.eye import TaskEyes
+from toolwright.policies.palm.planner import Planner, PlannerConfig
+from toolwright.policies.palm.stop import Memory, Stop
+from toolwright.policies.palm.twin import PalmTwin
 from toolwright.sim.tasks.reorient import ReorientConfig, ReorientTask
 
-STOPPED = 0.75  # share of the tolerance within which the plans hold still, as the hand will
 DECLARED = 8  # control steps at rest, told to stop, after which the controller says that it is done
 STILL = 0.25  # rad/s, of any joint as measured
 SPEED_STEP = 0.024  # rad/s, in which the hand's motors tell their speed
@@ -32,6 +30,7 @@ class Log:
     good: list[np.ndarray] = field(default_factory=list)
     spin: list[F64] = field(default_factory=list)  # rad/s, true
     truth: list[F64] = field(default_factory=list)  # rad, true error to the goal
+    rest: list[np.ndarray] = field(default_factory=list)  # object and joints are truly at rest
     features: list[F64] = field(default_factory=list)
     stop: list[np.ndarray] = field(default_factory=list)
 
@@ -60,10 +59,10 @@ class CameraControl:
         eyes: TaskEyes | None = None,
     ) -> None:
         self.task, self.stop, self.eyes = task, stop, eyes or TaskEyes(task, rng)
-        believed = ReorientConfig(tolerance=task.config.tolerance, stop=STOPPED)
-        self.twin = PalmTwin([scaled(shape, 1.0) for shape in task.shapes], task.n, believed, task.batch.nthread)
+        believed = ReorientConfig(tolerance=task.config.tolerance)
+        self.twin = PalmTwin(task.shapes, task.n, believed, task.batch.nthread)
         self.planner = Planner(self.twin, config, rng, task.batch.nthread)
-        self.memory: Memory = stop.memory(task.n)
+        self.memory = Memory.of(task.n)
         self.declared = np.zeros(task.n, dtype=bool)
         self.log = Log()
         self._calm = np.zeros(task.n, dtype=np.intp)
@@ -73,10 +72,10 @@ class CameraControl:
         """Actions (N, 16) in the active worlds."""
         ids, twin = np.flatnonzero(active), self.twin
         q = task.measured().copy()
+        twin.gravity[:] = task.gravity
         if not self._begun:
             everyone = np.arange(task.n)
             pose = task.qpos[:, 16:].copy()
-            twin.gravity[:] = task.gravity
             twin.begin(everyone, task.variant // task.sizes, q, task.interface.command, pose[:, :3], pose[:, 3:])
             twin.aim(everyone, task.goal)
             self._begun = True
@@ -105,5 +104,6 @@ class CameraControl:
         log.good.append(np.array([fit.good for fit in fits]))
         log.spin.append(np.linalg.norm(self.task.qvel[ids, 19:], axis=1))
         log.truth.append(self.task.error()[ids])
+        log.rest.append(self.task.resting()[ids])
         log.features.append(self.memory.features(self.twin)[ids])
         log.stop.append(stop[ids])
