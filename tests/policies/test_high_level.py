@@ -205,7 +205,7 @@ def test_what_was_played_is_not_played_again(tmp_path: Path, monkeypatch: pytest
     group = next(g for g in report.groups if g.name == "learned, seen, tablet")
     assert (group.n, group.successes) == (12, 10)
     text = (tmp_path / "index.html").read_text()
-    assert "tablet" in text and "--state camera --episodes-per-object 12" in text
+    assert "tablet" in text and "--state assumed --episodes-per-object 12" in text
     evaluation.evaluate(12, folder=tmp_path, state="assumed")
     assert len(asked) == 4
     evaluation.evaluate(12, seed=1, folder=tmp_path, state="assumed")
