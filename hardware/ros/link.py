@@ -32,7 +32,7 @@ class LinkSettings:
     braking: float | F64 = 30.0  # rad/s^2, of a stop
     tracking: float = 0.0  # rad that a joint may lag behind its target; 0 is not watched
     tracking_time: float = 0.3  # s that it may do so
-    keeps_goal: bool = False  # a stop leaves the last target in force, as a grip needs it
+    keeps_goal: bool = False  # a stop holds a point between targets, as a grip needs it, not what is measured
 
 
 class Link:
@@ -71,6 +71,7 @@ class Link:
         self._heard = -math.inf  # s, monotonic
         self._refusal = ""
         self._sent: F64 | None = None  # rad
+        self._way: tuple[float, F64] | None = None  # when the last target was sent (s, monotonic), and the one before
         self._behind_since = math.inf  # s, monotonic
         self._commander = commander or TopicCommander(node, commands)
         self._subscription = topics.subscribe(node, topics.JOINT_STATES, self._hear, states)
@@ -95,7 +96,7 @@ class Link:
         Raises:
             LinkLost: they do not.
         """
-        self._sent = None
+        self._sent = self._way = None
         self._check_heard()
 
     def read(self) -> RobotState:
@@ -116,10 +117,16 @@ class Link:
         return JointTarget(np.array(target.q, dtype=np.float64))
 
     def stop(self, reason: str) -> None:
-        """Brakes evenly from the measured speed and holds there. With nothing measured, the last point stands."""
+        """Brakes evenly from the measured speed and holds there. With nothing measured, the last point stands.
+
+        Where the goal is kept, what holds is the point that the way to the last target has come to.
+        """
         del reason
+        if self.settings.keeps_goal:
+            self._stop_on_the_way()
+            return
         state, silence = self._state, self._silence()
-        if state is None or self._sent is None or self.settings.keeps_goal:
+        if state is None or self._sent is None:
             return
         if silence <= _GUESS * self.settings.lost_after:
             joints = self.joints
@@ -133,9 +140,20 @@ class Link:
     def close(self) -> None:
         """The device holds its last point."""
 
+    def _stop_on_the_way(self) -> None:
+        if self._sent is None or self._way is None:
+            return
+        at, before = self._way
+        share = (time.monotonic() - at) / self.period
+        if share < 1:
+            self._publish(before + share * (self._sent - before), _SHORTEST)
+        self._way = None
+
     def _publish(self, q: F64, reach: float) -> None:
         self._commander.send(q, self.joints.names, reach)
-        self._sent = np.array(q, dtype=np.float64)
+        q = np.array(q, dtype=np.float64)
+        self._way = (time.monotonic(), q if self._sent is None else self._sent)
+        self._sent = q
 
     def _hear(self, message: Any) -> None:
         try:

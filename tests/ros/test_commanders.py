@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed: .venv/bin/pip install --no-deps -r requirements-ros.lock")
 
-from toolwright.hardware.joints import FR3
+from toolwright.hardware.joints import FR3, LEAP
 from toolwright.hardware.robot import JointTarget, RobotState
 from toolwright.hardware.ros import messages, topics
 from toolwright.hardware.ros.commanders import ActionCommander
@@ -149,6 +150,23 @@ def test_a_stop_at_the_end_of_a_range_stays_inside(moving):
     link.stop("a device is lost")
     points = client.goals[-1][0]["trajectory"].points
     assert max(point.positions[0] for point in points) <= FR3.upper[0] + 1e-12
+
+
+def test_a_grip_is_stopped_on_the_way_between_its_targets(make_node):
+    """Not where it is measured: what fingers press with is the distance from there to their target."""
+    sent = []
+    commander = SimpleNamespace(send=lambda q, names, reach: sent.append(q), trouble="")
+    link = Link(make_node("link"), "hand", LEAP, "states", "commands", 0.5, LinkSettings(keeps_goal=True), commander)
+    before, after = LEAP.lower + 0.1, LEAP.lower + 0.3
+    link.send(JointTarget(before))
+    link.send(JointTarget(after))
+    link.stop("a device is lost")
+    link.stop("and again")
+    assert len(sent) == 3 and ((before <= sent[2]) & (sent[2] < after)).all()
+    link.send(JointTarget(after))
+    time.sleep(0.5)
+    link.stop("when it has arrived")
+    assert len(sent) == 4
 
 
 def test_trouble_of_the_controller_is_a_lost_arm(commander, client, make_node, spin, until):

@@ -319,8 +319,8 @@ def losses(
                 began, before = time.monotonic(), began
                 dozes = max(dozes, began - before) if began - lost < 2 * STOP_TIME else dozes
         regain()
-        if dozes > 0.008:
-            continue  # the same: not even a sleep of 5 ms was one
+        if dozes > 0.02:
+            continue  # the same: not even a sleep of 5 ms was one; all nodes of this test share one interpreter
         stood = max(at for at, dq in moves.history if np.abs(dq).max() > 0.02) - lost
         if stood < soonest:
             continue  # it was at its target, and waited for the next
@@ -352,12 +352,12 @@ def test_loss_of_the_hand_stops_a_moving_arm_within_50_ms(bench, until, call, re
     assert told.min() < 1e3 * STOP_TIME and still.min() < 1e3 * STOP_TIME
 
 
-def test_loss_of_the_arm_stops_the_fingers_at_their_last_target(bench, until, call, record_property):
-    """A grip must not let go: nothing more is sent within 50 ms, and the way of the last period is gone to its end."""
+def test_loss_of_the_arm_stops_the_fingers_on_their_way_within_50_ms(bench, until, call, record_property):
+    """A grip must not let go: what holds is a point between the last two targets, not what was measured."""
     it = bench(rate=200.0, arm_pause_after=0.015)
     told, still = losses(it, until, call, *silencing(it.arm), soonest=0.01, mover="hand")
     say(record_property, "arm", told, still)
-    assert told.min() < 1e3 * STOP_TIME and still.min() < 1e3 * (STOP_TIME + 0.05)
+    assert told.min() < 1e3 * STOP_TIME and still.min() < 1e3 * STOP_TIME
 
 
 def test_loss_of_the_camera_stops_a_moving_arm_within_50_ms(bench, make_node, spin, until, call, record_property):
