@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 from typing import TYPE_CHECKING
 
 from toolwright.launch.parser import Parser, add_json, positive
@@ -33,8 +34,8 @@ def add_arguments(parser: Parser) -> None:
         "--shared-steps",
         metavar="N",
         type=positive,
-        default=1_000_000,
-        help="of the policy of the others (default: 1000000)",
+        default=600_000,
+        help="of the policy of the others (default: 600000)",
     )
     add_json(parser)
 
@@ -45,7 +46,9 @@ def run(args: argparse.Namespace) -> TransferResult:
     from toolwright.policies.training import transfer
 
     report = transfer.main(args.tool, args.seeds, args.steps, args.shared_steps)
+    out = console(args)
     for start, steps in report.steps.items():
-        console(args).print(f"learned {start}: {steps:,.0f} steps")
-    console(args).print(f"{report.ratio:.1f} times fewer; curves in {report.folder}")
+        out.print(f"learned {start}: {f'{steps:,.0f} steps' if math.isfinite(steps) else 'not within these steps'}")
+    fewer = f"{report.ratio:.1f} times fewer" if 0 < report.ratio < math.inf else "no ratio"
+    out.print(f"{fewer}; curves in {report.folder}")
     return TransferResult(**dataclasses.asdict(report))

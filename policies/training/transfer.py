@@ -44,7 +44,7 @@ def main(
     tool: str,
     seeds: int = 3,
     steps: int = 150_000,
-    shared_steps: int = 1_000_000,
+    shared_steps: int = 600_000,
     show: Callable[[str], None] | None = None,
     **common: Any,
 ) -> TransferReport:
