@@ -92,19 +92,24 @@ def test_a_sentence_picks_the_bead_over_topics(up, until, record_property):
     record_property("end to end", figures)
     print(figures)
 
-    check_recording(up)
+    check_recording(up, until)
 
     up.say("paint the wall")
     refused = until(lambda: finished(up, 2), 30)
     assert refused["state"] == "refused" and refused["reason"]
 
 
-def check_recording(up: SimpleNamespace) -> None:
+def check_recording(up: SimpleNamespace, until: Any) -> None:
     """While it still is written: what was done is shown, and the policy answers the same again."""
     from toolwright.hardware.mcap_log import Recording
     from toolwright.launch import replay
 
-    recording = Recording(up.log.with_name("run.mcap"))
+    def ended() -> Any:
+        recording = Recording(up.log.with_name("run.mcap"))
+        told = [event.value for event in recording.of("/event")][-1:]
+        return recording if replay.summarize(recording).status and "record" in str(told) else None
+
+    recording = until(ended, 20, "the end of the task in the file, which is written in pieces")
     summary = replay.summarize(recording)
     assert (summary.sentence, summary.status) == (SENTENCE, "done")
     assert [line.split(":")[0] for line in summary.skills] == ["pick", "drop_in"]
