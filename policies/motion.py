@@ -216,7 +216,7 @@ class TipStream:
     def retarget(self, T_now: F64, T_goal: F64) -> None:
         """Goes on with the present velocity towards another goal, or from a pose that was measured anew."""
         self._goal = T_goal.copy()
-        turn = _log(T_goal[:3, :3].T @ T_now[:3, :3])
+        turn = rotvec(T_goal[:3, :3].T @ T_now[:3, :3])
         self._given.current_position = [*T_now[:3, 3], *turn]
         self._given.target_position = [*T_goal[:3, 3], 0.0, 0.0, 0.0]
         self.done = False
@@ -239,7 +239,8 @@ class TipStream:
         return T
 
 
-def _log(R: F64) -> F64:
+def rotvec(R: F64) -> F64:
+    """(3,) rad of a rotation (3, 3)."""
     from scipy.spatial.transform import Rotation
 
     return np.asarray(Rotation.from_matrix(R).as_rotvec())

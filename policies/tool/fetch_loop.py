@@ -11,7 +11,7 @@ from toolwright.hardware.robot import F64, Robot
 from toolwright.perception.scene import HeldTool, Perception
 from toolwright.policies.hand.hand_loop import HandLoop
 from toolwright.policies.low_level import HandPolicy
-from toolwright.policies.motion import ArmMotion
+from toolwright.policies.motion import ArmMotion, rotvec
 from toolwright.policies.tool.tool_loop import Trouble
 
 OPEN_RATE = 0.02  # m/s of the goal opening
@@ -72,13 +72,6 @@ class FetchLoop(HandLoop):
         share = _FORGET if away < 0.01 else 1.0
         self.T_world_tip = _blend(self.T_world_tip, tool.T_world_tip, share)
         self.opening += share * (tool.opening - self.opening)
-
-
-def rotvec(R: F64) -> F64:
-    """(3,) rad of a rotation (3, 3)."""
-    from scipy.spatial.transform import Rotation
-
-    return np.asarray(Rotation.from_matrix(R).as_rotvec())
 
 
 def _blend(old: F64, new: F64, share: float) -> F64:

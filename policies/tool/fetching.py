@@ -16,10 +16,10 @@ from toolwright.hardware.robot import F64, Robot
 from toolwright.perception.scene import Perception, SceneObject
 from toolwright.policies.hand import hand_room
 from toolwright.policies.low_level import HandPolicy
-from toolwright.policies.motion import ArmMotion, TipLimits, Unreachable
+from toolwright.policies.motion import ArmMotion, TipLimits, Unreachable, rotvec
 from toolwright.policies.tool import take_plan
 from toolwright.policies.tool.approach import HandShape
-from toolwright.policies.tool.fetch_loop import OPEN_RATE, FetchLoop, rotvec
+from toolwright.policies.tool.fetch_loop import OPEN_RATE, FetchLoop
 from toolwright.policies.tool.tool_loop import Trouble
 from toolwright.sim.grasp_bank import GraspBank
 from toolwright.sim.models.stand import FLOOR

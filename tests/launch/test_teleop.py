@@ -333,7 +333,9 @@ def test_mistakes_get_one_line(monkeypatch, capsys):
     assert "needs a terminal" in capsys.readouterr().err
 
 
-def test_the_hand_alone_is_jogged_on_its_bus(tmp_path, monkeypatch):
+@pytest.fixture
+def hand_bus(tmp_path, monkeypatch):
+    """Faked motors, and a driver that waits for them on a busy machine."""
     pytest.importorskip("dynamixel_sdk", reason="dynamixel-sdk is not installed: pip install 'toolwright[hardware]'")
     from toolwright.hardware.calibration import VARIABLE
     from toolwright.hardware.drivers import leap_hand
@@ -343,33 +345,28 @@ def test_the_hand_alone_is_jogged_on_its_bus(tmp_path, monkeypatch):
     patient = leap_hand.HandSettings(reply_timeout=0.15)
     monkeypatch.setattr(leap_hand.LeapHand, "__init__", _patient(leap_hand.LeapHand.__init__, patient))
     with DynamixelBus() as bus:
-        rig = teleop.leap_hand(bus.port, 1.0, str(tmp_path / "hand.mcap"))
-        rig.jogger.choose(2)
-        start = rig.gate.read().q
-        steps = [Wish(axes(joint=1))] * 12
-        teleop.drive(rig, None, [Script(*steps)], lambda line: None)
-        time.sleep(0.1)
-        moved = rig.gate.read().q - start
-        rig.close()
+        yield bus
+
+
+def test_the_hand_alone_is_jogged_on_its_bus(hand_bus, tmp_path):
+    rig = teleop.leap_hand(hand_bus.port, 1.0, str(tmp_path / "hand.mcap"))
+    rig.jogger.choose(2)
+    start = rig.gate.read().q
+    steps = [Wish(axes(joint=1))] * 12
+    teleop.drive(rig, None, [Script(*steps)], lambda line: None)
+    time.sleep(0.1)
+    moved = rig.gate.read().q - start
+    rig.close()
     assert moved[2] > 0.1 and np.abs(np.delete(moved, 2)).max() < 0.02
     assert Recording(tmp_path / "hand.mcap").about["robot"] == "leap"
 
 
 @pytest.fixture
-def jogged_hand(tmp_path, monkeypatch):
+def jogged_hand(hand_bus):
     """A bus of faked motors, and what jogs the hand on it."""
-    pytest.importorskip("dynamixel_sdk", reason="dynamixel-sdk is not installed: pip install 'toolwright[hardware]'")
-    from toolwright.hardware.calibration import VARIABLE
-    from toolwright.hardware.drivers import leap_hand
-    from toolwright.hardware.fake.dynamixel_bus import DynamixelBus
-
-    monkeypatch.setenv(VARIABLE, str(tmp_path / "c.json"))
-    patient = leap_hand.HandSettings(reply_timeout=0.15)
-    monkeypatch.setattr(leap_hand.LeapHand, "__init__", _patient(leap_hand.LeapHand.__init__, patient))
-    with DynamixelBus() as bus:
-        rig = teleop.leap_hand(bus.port, 1.0, None)
-        yield bus, rig
-        rig.close()
+    rig = teleop.leap_hand(hand_bus.port, 1.0, None)
+    yield hand_bus, rig
+    rig.close()
 
 
 @pytest.mark.parametrize("fault", ["overload", "cable"])
