@@ -96,7 +96,7 @@ class CameraNode:
             camera.close()
 
     def _cycle(self) -> None:
-        if self._camera is None and time.monotonic() < self._retry_at:
+        if self._ending.is_set() or (self._camera is None and time.monotonic() < self._retry_at):
             return
         try:
             if self._camera is None:
@@ -105,7 +105,8 @@ class CameraNode:
         except ModuleNotFoundError:
             raise
         except Exception as error:  # whatever a driver raises
-            self._lost(error)
+            if not self._ending.is_set():  # it was not closed while it was read
+                self._lost(error)
             return
         self._trouble = ""
         self._frames += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -24,9 +25,14 @@ def ros(tmp_path_factory) -> Iterator[Any]:
     before = {name: os.environ.get(name) for name in environment}
     os.environ.update(environment)
     rclpy = pytest.importorskip("rclpy", reason=MISSING)
+    from toolwright.hardware.ros.node import SWITCH
+
+    switch = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH)  # as in a node's own process
     rclpy.init()
     yield rclpy
     rclpy.try_shutdown()
+    sys.setswitchinterval(switch)
     for name, value in before.items():
         os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 
