@@ -1,15 +1,15 @@
 """camera_node on a software camera, in a process of its own as in the graph. For test_robot_node.py.
 
-python camera_process.py NAMESPACE, then a word a line on stdin: "off" unplugs the camera, "on" plugs it in, the end ends
-it. Answers with the time [s, time.monotonic] at which that was done.
+python camera_process.py NAMESPACE, then a word a line on stdin: "off" unplugs the camera, "on" plugs it in. Each is
+answered with the time [s, time.monotonic] at which that was done; the end of stdin ends it.
 """
 
 import sys
 import time
 
 import numpy as np
-
 import rclpy
+
 from toolwright.hardware.drivers.realsense import CameraSettings, RealSense
 from toolwright.hardware.fake.realsense_device import SoftwareCamera
 from toolwright.hardware.ros.camera_node import CameraNode
