@@ -36,6 +36,16 @@ class Affordance:
     yaw: F64  # (N,) rad, direction along which to close; half a turn more is the same
     width: F64  # (N,) m along that direction
     top: F64  # (N,) m, height of the highest point above the table
+    seen: np.ndarray  # (N,) bool: just now; else it is where it was seen last
+
+    @classmethod
+    def nothing(cls, n: int) -> Affordance:
+        """Before the first look."""
+        return cls(np.zeros((n, 3)), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n, dtype=bool))
+
+    def rows(self, ids: np.ndarray) -> Affordance:
+        """The rows `ids`."""
+        return Affordance(*(getattr(self, f.name)[ids] for f in fields(self)))
 
     def write(self, ids: np.ndarray, other: Affordance) -> None:
         """Replaces the rows `ids`."""
@@ -77,7 +87,7 @@ class PickInterface:
         self.displacement = np.zeros((n, 6))  # of the tool in the hand
         self.yaw_home, self.aim = np.zeros(n), np.zeros(n)  # rad
         self.goal_pos = np.zeros((n, 3))  # m, of the tips
-        self.object = Affordance(np.zeros((n, 3)), np.zeros(n), np.zeros(n), np.zeros(n))
+        self.object = Affordance.nothing(n)
 
     def reset(self, ids: np.ndarray, q: F64, palm_tip: Poses, opening: F64) -> None:
         """Starts the robots `ids` at rest.

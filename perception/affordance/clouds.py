@@ -6,6 +6,7 @@ measured joints, what is table by its known height.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -137,7 +138,7 @@ def _window(frame: Frame, corners: F64) -> F64:
     return deproject(frame.depth[low[1] : high[1], low[0] : high[0]], K)
 
 
-def object_cloud(frame: Frame, near: F64, table_height: float, radius: float = 0.04) -> F64:
+def object_cloud(frame: Frame, near: F64, table_height: float, radius: float = 0.04, ceiling: float = math.inf) -> F64:
     """The points of the one thing that stands at a place on the table.
 
     Args:
@@ -145,6 +146,7 @@ def object_cloud(frame: Frame, near: F64, table_height: float, radius: float = 0
         near: (2,) or (3,) m, the place, world frame.
         table_height: m.
         radius: m around the place that is looked at.
+        ceiling: m, world frame; what is higher is something else, such as the hand.
 
     Returns:
         (N, 3) m, world frame; empty where nothing is.
@@ -160,7 +162,7 @@ def object_cloud(frame: Frame, near: F64, table_height: float, radius: float = 0
         spread = 1.48 * float(np.median(np.abs(table - offset)))
         points = points - [0.0, 0.0, offset - table_height]
         margin = max(margin, _SPREADS * spread)
-    points = points[points[:, 2] > table_height + margin]
+    points = points[(points[:, 2] > table_height + margin) & (points[:, 2] < ceiling)]
     return points[cluster(points, np.append(np.asarray(near, dtype=np.float64)[:2], table_height))]
 
 

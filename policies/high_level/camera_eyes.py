@@ -33,9 +33,11 @@ TOOL_EVERY = 3  # looks
 SURE = 0.5  # least confidence of a look at the tool that counts
 _HAND_MIDDLE, _HAND_REACH = np.array([0.02, 0.02, -0.09]), 0.135  # m, palm frame: what is drawn of hand and tool
 _NEAR, _WIDE = 0.04, 0.10  # m around a place where a thing is looked for: at first, and where nothing is
+_SEEN = 3  # looks in a row at one place after which it lies there
 _LOST = 4  # looks in a row without it after which a thing is looked for further away
-_STAYS = 0.006  # m that a thing's place may differ between two looks while it lies still
-_JUMPS = 0.015  # m between two looks beyond which what is seen may be another thing
+_STAYS = 0.006  # m between two looks; beyond it a thing was moved, or what is seen is something else
+_UNDER = 0.005  # m under the tips: what is higher is tool and hand
+_OVER = 0.01  # m over the top of a thing that was seen: what is higher does not lie on the table
 _ALIKE, _ALIKE_LEAST = 0.25, 0.0015  # share, m: how much width and height of a thing that went elsewhere may differ
 _NEWEST = 0.15  # least share of a new look in what is known of a thing that lies still
 _TURN = 0.0008  # m by which another direction must be narrower than that in which the tips stand
@@ -53,6 +55,7 @@ class _World:
     offset: F64  # (7,) tips' place (3) [m] and turn (3) [rad] in the palm, and opening [m]: seen against felt
     looks: int = 0
     times: int = 0  # that the thing was seen where it is
+    row: int = 0  # looks in a row at which it was
     missed: int = 0  # looks in a row at which it was not
     place: F64 | None = None  # (3,) m, middle of the thing
     yaw: float = 0.0  # rad
@@ -123,6 +126,7 @@ class CameraEyes:
             np.array([mine.yaw for mine in rows]),
             np.array([mine.width for mine in rows]),
             np.array([mine.top for mine in rows]),
+            np.array([mine.row >= _SEEN for mine in rows]),
         )
 
     # -- one world ----------------------------------------------------------------------------------------------------
@@ -195,21 +199,25 @@ class CameraEyes:
         table = self._task.world.room.table
         radius = _WIDE if mine.missed >= _LOST else _NEAR
         frame = self._image(i, mine.place, radius + 0.01)
-        cloud = object_cloud(frame, mine.place, table, radius)
+        rotation, tip, _ = self._believed(i, self._joints(i))
+        palm = self._palm(i)
+        ceiling = palm[2, :3] @ tip + palm[2, 3] - _UNDER
+        if mine.times:
+            ceiling = min(ceiling, table + mine.top + _OVER)
+        cloud = object_cloud(frame, mine.place, table, radius, ceiling)
         try:
             best = self._encoder.object(cloud, table)
         except CloudError:
-            mine.missed += 1
+            mine.missed, mine.row = mine.missed + 1, 0
             return
-        jumped = bool(mine.times) and np.linalg.norm((best.center - mine.place)[:2]) > _JUMPS
+        jumped = bool(mine.times) and np.linalg.norm((best.center - mine.place)[:2]) > _STAYS
         known_size = np.array([mine.width, mine.top])
         alike = np.abs(np.array([best.width, best.height]) - known_size) < _ALIKE * known_size + _ALIKE_LEAST
         if jumped and (mine.missed < _LOST or not alike.all()):
-            mine.missed += 1  # something else, or noise
+            mine.missed, mine.row = mine.missed + 1, 0  # something else, or noise
             return
-        mine.missed = 0
-        rotation, _, _ = self._believed(i, self._joints(i))
-        x = self._palm(i)[:3, :3] @ rotation[:, 0]
+        mine.missed, mine.row = 0, 1 if jumped else mine.row + 1
+        x = palm[:3, :3] @ rotation[:, 0]
         level = [best.closing[0], best.closing[1], 0.0], [x[0], x[1], 0.0]
         kept = [np.cos(mine.yaw), np.sin(mine.yaw), 0.0]
         ways = [np.array(way) for way in ((*level, kept) if mine.times else level)]

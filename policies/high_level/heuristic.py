@@ -31,9 +31,11 @@ SQUEEZE = 0.004  # m that the goal goes below the object's width
 PRESSING = 0.8  # s that the hand presses on after the tips have met the object
 HAND_ABOVE_TIPS = 0.034  # m that the tips stick out of the hand, less a margin
 DESCENT, ASCENT, CARRYING = 0.016, 0.02, 0.03  # m of one action
-SHUT = 0.55  # share of the width below which the tips have closed on nothing
+SHUT, SHUT_AT = 0.55, 0.0025  # share of the width and m, below both of which the tips have closed on nothing
+EMPTY_AT = 0.001  # m, the same of tips that were not empty when they closed, for a camera
 SLIPPED = 0.02  # m from the tips at which an object is no longer between them
 LOWER = 0.001  # m that the tips go lower at each new attempt
+ASIDE = 0.002  # m that the tips go to either side at new attempts
 CLEAR = 0.03  # m lifted before the goal's direction counts
 STUCK = 20  # actions that an approach may take
 
@@ -44,7 +46,7 @@ class Heuristic:
     Args:
         interface: what it sees and drives.
         pad_length: m, of the tips.
-        sees_held: whether an object between the tips is seen, so that its loss is; else the opening tells.
+        sees_held: whether an object between the tips is seen; a camera sees only where it is not.
     """
 
     def __init__(self, interface: PickInterface, pad_length: float, sees_held: bool = True) -> None:
@@ -53,7 +55,7 @@ class Heuristic:
         self.phase, self.since = np.full(n, OVER), np.zeros(n, dtype=np.intp)  # actions in this phase
         self.down = np.zeros((n, 3))  # m, where the tips shall close
         self.width = np.zeros(n)  # m, as seen before closing
-        self.missed = np.zeros(n, dtype=np.intp)  # times that it closed on nothing
+        self.missed = np.zeros(n, dtype=np.intp)  # times that it closed on nothing, or lost what it held
 
     def reset(self, ids: np.ndarray) -> None:
         """Begins anew with the robots `ids`."""
@@ -76,7 +78,7 @@ class Heuristic:
         )
         if not self.sees_held:  # by a camera's measure the tips may be lower than they are
             height = height - np.minimum(LOWER * self.missed, DEEPER)
-        spot = np.column_stack([thing.center[:, :2], height])
+        spot = np.column_stack([thing.center[:, :2] + self._aside(), height])
         self.down = np.where(approach[:, None], spot, self.down)
         self.width = np.where(approach, thing.width, self.width)
         over = spot.copy()
@@ -86,7 +88,7 @@ class Heuristic:
         up = self.down.copy()
         up[:, 2] = np.maximum(i.goal_pos[:, 2], self.down[:, 2]) + ASCENT
         target = np.where((phase == LIFT)[:, None], up, target)
-        hangs = thing.center - tips if self.sees_held else np.zeros_like(tips)
+        hangs = (thing.center - tips) * thing.seen[:, None]
         target = np.where((phase == CARRY)[:, None], goal - np.clip(hangs, -SLIPPED, SLIPPED), target)
 
         action = np.zeros((len(phase), ACTIONS))
@@ -104,12 +106,20 @@ class Heuristic:
         self.since += 1
         return np.clip(action, -1, 1)
 
+    def _aside(self) -> F64:
+        """(N, 2) m along the pads from where the object is believed to be: what missed is not done again."""
+        share = np.array([0.0, 1.0, -1.0])[self.missed % 3]
+        if self.sees_held:
+            share = np.zeros(len(share))
+        yaw = self.interface.aim
+        return ASIDE * share[:, None] * np.stack([-np.sin(yaw), np.cos(yaw)], axis=1)
+
     def _switch(self) -> None:
         i, thing, phase = self.interface, self.interface.object, self.phase
         tips = i.tips.pos
         table = i.room.table
         before = phase.copy()
-        beside = np.linalg.norm(thing.center[:, :2] - tips[:, :2], axis=1)
+        beside = np.linalg.norm(thing.center[:, :2] + self._aside() - tips[:, :2], axis=1)
         turned = np.abs(wrap(tip_motion.yaw_of(i.tips) - i.aim)) + np.abs(i.turn_left())
         open_enough = i.opening > np.minimum(thing.width + 0.6 * CLEARANCE, i.widest - 0.001)
         low = tips[:, 2] < table + thing.top + HOVER + 0.01
@@ -121,14 +131,17 @@ class Heuristic:
 
         closing = (CLEARANCE + SQUEEZE) / CLOSE_RATE + PRESSING
         shut = (before == CLOSE) & (self.since * EVERY * i.period > closing)
-        empty = i.opening < SHUT * self.width - 0.0005
+        empty = i.opening < np.minimum(SHUT * self.width - 0.0005, SHUT_AT)
         phase[shut & ~empty] = LIFT
         phase[shut & empty] = OVER
         self.missed += shut & empty
         risen = tips[:, 2] - self.down[:, 2]
-        lost = empty
+        elsewhere = thing.seen & (np.linalg.norm(thing.center - tips, axis=1) > SLIPPED + self.pad)
         if self.sees_held:
-            lost = lost | (np.linalg.norm(thing.center - tips, axis=1) > SLIPPED + self.pad)
+            lost = empty | elsewhere
+        else:  # what is held may be measured a good deal too narrow, but is not seen lying elsewhere
+            lost = (i.opening < EMPTY_AT) | (elsewhere & (risen > CLEAR))
         phase[(before == LIFT) & (risen > CLEAR)] = CARRY
         phase[(before >= LIFT) & lost] = OVER
+        self.missed += (before >= LIFT) & lost
         self.since[phase != before] = 0

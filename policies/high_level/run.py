@@ -82,7 +82,11 @@ def affordance(item: SceneObject, table: float, aim: float) -> Affordance:
     width, yaw = sides[0]
     top = float(item.pos[2]) + approach.half_height(item) - table
     return Affordance(
-        item.pos[None].copy(), np.array([aim if yaw is None else yaw]), np.array([width]), np.array([top])
+        item.pos[None].copy(),
+        np.array([aim if yaw is None else yaw]),
+        np.array([width]),
+        np.array([top]),
+        np.ones(1, bool),
     )
 
 

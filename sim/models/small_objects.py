@@ -95,7 +95,7 @@ _SEEN: tuple[_Row, ...] = (
     ("tablet", [cylinder(4.5, 2.2)], 1300, 0.5, _WHITE, True, 0),
     ("peg", [cylinder(3.0, 10.0)], 700, 0.6, _WOOD, True, 0),
     ("nut M8", [hull(_prism(6, 13, 6.5))], 4800, 0.4, _STEEL, False, 4),
-    ("washer M6", [cylinder(6.0, 0.8)], 5600, 0.4, _STEEL, False, 3.2),
+    ("washer M6", [cylinder(6.0, 0.8)], 5600, 0.4, _STEEL, True, 3.2),
     ("die", [box([5.0, 5.0, 5.0])], 1200, 0.5, _WHITE, False, 0),
     ("blueberry", [ellipsoid([6.5, 6.5, 5.5])], 950, 0.7, _BERRY, True, 0),
     ("cone", [hull(_prism(12, 12, 12, 0.4))], 1200, 0.5, _YELLOW, False, 0),
@@ -109,7 +109,7 @@ _HELD_OUT: tuple[_Row, ...] = (
     ("button", [cylinder(7.0, 1.3)], 1300, 0.5, _BLUE, True, 0),
     ("square rod", [box([3.0, 3.0, 9.0])], 700, 0.6, _WOOD, False, 0),
     ("nut M5", [hull(_prism(6, 8, 4))], 4800, 0.4, _STEEL, False, 2.5),
-    ("washer M8", [cylinder(8.0, 0.9)], 5600, 0.4, _GOLD, False, 4.2),
+    ("washer M8", [cylinder(8.0, 0.9)], 5600, 0.4, _GOLD, True, 4.2),
     ("brick", [box([4.0, 5.5, 8.0])], 1200, 0.5, _RED, False, 0),
     ("grape", [ellipsoid([6, 6, 8.5])], 1050, 0.6, _GREEN, True, 0),
     ("pyramid", [hull(_prism(4, 12, 10, 0.15))], 1200, 0.5, _GOLD, False, 0),
@@ -230,7 +230,7 @@ def _add_part(body: mujoco.MjsBody, name: str, thing: SmallObject, p: int) -> No
 
 # -- how they lie, and where tips close on them ---------------------------------------------------------------------
 
-_DROPS, _DROP_TIME, _DROP_FROM = 12, 1.5, 0.012  # of each object, s, m
+_DROPS, _DROP_TIME, _DROP_FROM = 12, 6.0, 0.012  # of each object, s, m
 _YAWS = 24  # directions tried within half a turn
 _STAY = 0.002  # m/rad that a wider side may be wider where the tool need not turn so far
 _BESIDE = 0.001  # m, points this far beside the pads still count

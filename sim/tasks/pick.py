@@ -130,7 +130,7 @@ class PickTask:
         self._inertia = np.zeros((n, len(FR3), len(FR3)))  # kg m^2, as the arm's controller knows it
         self._reference = np.zeros((n, 7))  # pose of the tool in the palm when it was grasped, as measured
         self._bias = np.zeros((n, 12))  # object (3) yaw width, tool pos (3) turn (3), opening
-        self._seen = Affordance(np.zeros((n, 3)), np.zeros(n), np.zeros(n), np.zeros(n))
+        self._seen = Affordance.nothing(n)
         self._raw = np.zeros(n)  # m, opening as measured now
         self._joints = np.zeros((n, 16))  # rad, flat commands
 
@@ -319,11 +319,9 @@ class PickTask:
         if self.eyes is not None:
             self.eyes.look(everyone if self.active is None else self.active, near)
         seen = self._sides(everyone)
-        if self.errors.blind:
-            keep = np.flatnonzero(~near)
-            self._seen.write(keep, Affordance(seen.center[keep], seen.yaw[keep], seen.width[keep], seen.top[keep]))
-        else:
-            self._seen = seen
+        keep = np.flatnonzero(~near)
+        self._seen.write(keep, seen.rows(keep))
+        self._seen.seen &= ~near
         self.interface.see(self._seen)
         self._count()
 
@@ -340,7 +338,7 @@ class PickTask:
         center = pos + off[:, :3]
         center[:, :2] += middle[:, None] * np.stack([np.cos(yaw), np.sin(yaw)], axis=1)
         high = pos[:, 2] + top - self.world.room.table + off[:, 2]
-        return Affordance(center, yaw + off[:, 3], np.maximum(width + off[:, 4], 0.001), high)
+        return Affordance(center, yaw + off[:, 3], np.maximum(width + off[:, 4], 0.001), high, np.ones(k, dtype=bool))
 
     def _measured_tool(self, ids: np.ndarray) -> tuple[Poses, F64, F64]:
         """Tips in the palm, opening (k,) [m], and pose (k, 7) of the tool in the palm, as measured now."""

@@ -159,6 +159,14 @@ def test_object_cloud_takes_the_nearest_thing_and_mends_the_camera_s_height():
     assert len(object_cloud(seen_from(camera_above(), a_box((0, 0, 0))), np.zeros(2), 0.0)) == 0
 
 
+def test_what_is_above_the_ceiling_is_not_the_object():
+    both = lambda x, y: np.maximum(a_box((0.004,) * 3)(x, y), a_box((0.01,) * 3, (0.02, 0.0))(x, y))  # noqa: E731
+    frame, near = seen_from(camera_above(), both), np.array([0.014, 0.0])
+    assert object_cloud(frame, near, 0.0)[:, 2].min() > 0.019
+    low = object_cloud(frame, near, 0.0, ceiling=0.012)
+    assert len(low) > 20 and low[:, 2].max() < 0.009 and np.abs(low[:, 0]).max() < 0.006
+
+
 def test_the_window_holds_everything_near_the_hand():
     """What lies in the hand's reach lies in the part of the image that is looked at."""
     rng = np.random.default_rng(0)

@@ -59,11 +59,27 @@ def test_what_the_tips_hide_is_remembered_where_it_was(task: PickTask) -> None:
     task.qpos[:, task._thing] += 0.01
     task.eyes.look(everyone, np.ones(task.n, dtype=bool))
     assert (task.eyes.objects(everyone).center == before).all()
-    for _ in range(3):
-        task.eyes.look(everyone, np.zeros(task.n, dtype=bool))
+    in_sight = np.zeros(task.n, dtype=bool)
+    task.eyes.look(everyone, in_sight)
+    assert np.median(np.abs(task.eyes.objects(everyone).center - before)) < 0.001  # one look may show a ghost
+    for _ in range(7):
+        task.eyes.look(everyone, in_sight)
     moved = task.eyes.objects(everyone).center[:, 0] - before[:, 0]
     task.qpos[:, task._thing] -= 0.01
     assert np.median(moved) > 0.005
+
+
+def test_a_thing_is_seen_where_it_lies_and_not_where_it_was_taken_away(task: PickTask) -> None:
+    assert task.eyes is not None
+    everyone, in_sight = np.arange(task.n), np.zeros(task.n, dtype=bool)
+    for _ in range(8):
+        task.eyes.look(everyone, in_sight)
+    assert task.eyes.objects(everyone).seen.all()
+    task.qpos[:, task._thing + 2] += 0.3
+    for _ in range(3):
+        task.eyes.look(everyone, in_sight)
+    assert not task.eyes.objects(everyone).seen.any()
+    task.qpos[:, task._thing + 2] -= 0.3
 
 
 def test_between_two_images_the_fingers_feel_the_tool_open(task: PickTask) -> None:

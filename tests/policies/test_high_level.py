@@ -14,6 +14,7 @@ from toolwright.policies.high_level import demonstrations
 from toolwright.policies.high_level.actor import HighLevelActor
 from toolwright.policies.high_level.config import PickTrainConfig, SACConfig
 from toolwright.policies.high_level.env import make_task
+from toolwright.policies.high_level.heuristic import ASIDE, CARRY, OVER, Heuristic
 from toolwright.policies.high_level.play import Played, heuristic, play
 from toolwright.policies.weights import WeightsError
 from toolwright.sim.models.small_objects import small_objects
@@ -38,6 +39,31 @@ def test_a_robot_that_does_nothing_misses() -> None:
     played = play(task, lambda task, plan: np.zeros((task.n, 5)))
     assert not played.success.any()
     assert {played.cause(i, 0.1) for i in range(2)} == {"missed"}
+
+
+def test_after_a_miss_the_tips_go_to_either_side_where_a_camera_may_have_been_wrong() -> None:
+    task = make_task(PickConfig(part="all"), 3, np.random.default_rng(0), 1)
+    task.reset(np.arange(3))
+    aims = []
+    for sees_held in (False, True):
+        plan = Heuristic(task.interface, task.tool.pad_length, sees_held)
+        plan.missed[:] = [0, 1, 2]
+        plan.act(task.goal)
+        off = plan.down[:, :2] - task.interface.object.center[:, :2]
+        along = np.stack([-np.sin(task.interface.aim), np.cos(task.interface.aim)], axis=1)
+        aims.append((off * along).sum(axis=1))
+    assert aims[0] == pytest.approx([0, ASIDE, -ASIDE]) and aims[1] == pytest.approx([0, 0, 0])
+
+
+def test_what_the_camera_sees_lying_elsewhere_was_lost() -> None:
+    task = make_task(PickConfig(part="all"), 2, np.random.default_rng(0), 1)
+    task.reset(np.arange(2))
+    plan = Heuristic(task.interface, task.tool.pad_length, sees_held=False)
+    plan.phase[:] = CARRY
+    plan.down[:] = task.interface.tips.pos - [0.0, 0.0, 0.08]
+    task.interface.object.seen[:] = [True, False]
+    plan.act(task.goal)
+    assert plan.phase.tolist() == [OVER, CARRY] and plan.missed.tolist() == [1, 0]
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ class Truth:
         yaw, width, middle, top = sides(np.array([THING]), quat[:, :4], np.array([aim]), task.tool.pad_width)
         center = pos.copy()
         center[:, :2] += middle[:, None] * np.stack([np.cos(yaw), np.sin(yaw)], axis=1)
-        return Affordance(center, yaw, width, pos[:, 2] + top - task.world.room.table)
+        return Affordance(center, yaw, width, pos[:, 2] + top - task.world.room.table, np.ones(len(pos), bool))
 
 
 def _actor(inputs: int) -> HighLevelActor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mujoco
 import numpy as np
 import pytest
 
@@ -47,6 +48,27 @@ def test_dropped_objects_lie_still_on_the_table() -> None:
         lowest = things.rotations.rotate(quats[i][:, None], things.surface_points(i))[..., 2].min(axis=1) + heights[i]
         assert np.abs(lowest).max() < 4e-4, ALL[i].name  # on it: neither in the air nor sunk in
     assert heights[_index("washer M6")].min() == pytest.approx(0.0008, abs=1e-4)
+
+
+def test_they_stay_as_they_lie() -> None:
+    """Where a start is not at rest, a thing rolls away by itself."""
+    quats, heights = things.resting()
+    for name in ("grape", "soft gel", "washer M6", "washer M8", "screw M5"):
+        i = _index(name)
+        spec = new_spec()
+        ground = spec.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0, 0, 1])
+        ground.friction = [0.6, 1e-5, 1e-7]
+        things.collide_as_thing(ground)
+        things.add_meshes(spec)
+        things.add_small_object(spec, i, "thing", np.zeros(3), bore=False)
+        model = spec.compile()
+        data = mujoco.MjData(model)
+        for quat, height in zip(quats[i], heights[i], strict=True):
+            mujoco.mj_resetData(model, data)
+            data.qpos[2], data.qpos[3:] = height, quat
+            mujoco.mj_step(model, data, 200)  # a second
+            assert np.linalg.norm(data.qpos[:2]) < 0.001, name
+            assert abs(data.qpos[2] - height) < 5e-4, name
 
 
 def test_tips_close_on_the_narrow_sides_of_a_rod_wherever_it_points() -> None:
