@@ -56,7 +56,8 @@ def checked(cloud: F64, what: str) -> F64:
         raise CloudError(f"{what} has shape {cloud.shape}, expected (N, 3) in m")
     if not len(cloud):
         raise CloudError(f"{what} is empty: does the camera see it, is its range right?")
-    if bad := int((~np.isfinite(cloud).all(axis=1)).sum()):
+    if not np.isfinite(cloud).all():
+        bad = int((~np.isfinite(cloud).all(axis=1)).sum())
         raise CloudError(f"{what} has {bad} points that are not finite: leave out pixels without a return (depth 0)")
     return cloud
 
@@ -80,7 +81,7 @@ def split(cloud: F64, q: F64, hand: HandModel, rng: np.random.Generator) -> Tool
         hand: its model.
         rng: chooses among many points.
     """
-    near = cloud[((cloud > REACH[0]) & (cloud < REACH[1])).all(axis=1)]
+    near = _cropped(cloud)
     if len(near) > CONSIDERED:
         near = near[rng.choice(len(near), CONSIDERED, replace=False, shuffle=False)]
     near = near.astype(np.float32)
@@ -110,10 +111,19 @@ def tool_cloud(frame: Frame, T_world_palm: F64, table_height: float | None = Non
     T_palm_cam = _inverse(T_world_palm) @ frame.T_world_cam
     seen = transform(_inverse(T_palm_cam), _corners(REACH))
     points = transform(T_palm_cam, _window(frame, seen))
-    points = points[((points > REACH[0]) & (points < REACH[1])).all(axis=1)]
+    points = _cropped(points)
     if table_height is not None:
         points = points[points @ T_world_palm[2, :3] + T_world_palm[2, 3] > table_height + TABLE_MARGIN]
     return points
+
+
+def _cropped(points: F64) -> F64:
+    """Those in the hand's reach; a column at a time, which is several times faster than a row at a time."""
+    inside = np.ones(len(points), dtype=bool)
+    for axis in range(3):
+        column = points[:, axis]
+        inside &= (column > REACH[0, axis]) & (column < REACH[1, axis])
+    return points[inside]
 
 
 def _inverse(T: F64) -> F64:
