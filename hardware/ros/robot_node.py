@@ -25,7 +25,7 @@ from toolwright.hardware.robot import F64, JointOrderError, JointSpec, JointTarg
 from toolwright.hardware.ros import messages, topics
 from toolwright.hardware.ros.arms import ArmError, load_arm
 from toolwright.hardware.ros.commanders import ActionCommander
-from toolwright.hardware.ros.link import Link, LinkSettings
+from toolwright.hardware.ros.link import Link, LinkLost, LinkSettings
 from toolwright.hardware.ros.node import Diagnostics, ParameterError, declare, now, parameter, steady
 from toolwright.hardware.safety import GateReport, GateSettings, SafetyGate
 
@@ -218,7 +218,7 @@ class RobotNode:
         """Goes on reporting while the emergency stop is latched; what cannot be read is no news then."""
         try:
             states = [link.read() for link in self._links.values()]
-        except Exception:
+        except LinkLost:
             return
         q, dq, effort = (np.concatenate([getattr(s, field) for s in states]) for field in ("q", "dq", "effort"))
         self._publish(RobotState(min(s.stamp for s in states), q, dq, effort))
