@@ -84,10 +84,10 @@ def split(cloud: F64, q: F64, hand: HandModel, rng: np.random.Generator) -> Tool
     near = _cropped(cloud)
     if len(near) > CONSIDERED:
         near = near[rng.choice(len(near), CONSIDERED, replace=False, shuffle=False)]
-    near = near.astype(np.float32)
-    gap = hand.distance(near, q) if len(near) else np.zeros(0, np.float32)
+    points = near.astype(np.float32)
+    gap = hand.distance(points, q) if len(points) else np.zeros(0, np.float32)
     free, own = gap > HAND_NEAR, (gap <= HAND_NEAR) & (gap > HAND_DEEP)
-    return ToolCloud(near[free], gap[free], near[own], gap[own])
+    return ToolCloud(points[free], gap[free], points[own], gap[own])
 
 
 def sample(n: int, count: int, rng: np.random.Generator) -> np.ndarray:

@@ -19,6 +19,7 @@ from toolwright.policies.evaluation.report import EvalReport, Failure, Group
 from toolwright.policies.evaluation.statistics import wilson
 from toolwright.policies.evaluation.web_page import Page
 from toolwright.policies.high_level import actor as actors
+from toolwright.policies.high_level import demonstrations
 from toolwright.policies.high_level.env import make_task
 from toolwright.policies.high_level.play import Played, Policy, heuristic, learned, play
 from toolwright.policies.weights import WeightsError
@@ -47,23 +48,7 @@ _SEEING = (
     "policies/high_level/camera_eyes.py",
     "sim/camera.py",
 )
-_DEPENDS = (
-    "hardware/pick.py",
-    "hardware/tip_motion.py",
-    "hardware/held_tool.py",
-    "sim/tasks/pick.py",
-    "sim/pick_world.py",
-    "sim/pick_errors.py",
-    "sim/models/small_objects.py",
-    "sim/models/objects.py",
-    "sim/models/leap.py",
-    "sim/models/tools/tweezers.py",
-    "policies/high_level/actor.py",
-    "policies/high_level/env.py",
-    "policies/high_level/heuristic.py",
-    "policies/high_level/play.py",
-    "policies/weights/held_tool/tweezers/policy.safetensors",
-)
+_DEPENDS = (*demonstrations.DEPENDS, "policies/high_level/actor.py", "policies/high_level/play.py")
 
 
 @dataclass(frozen=True)

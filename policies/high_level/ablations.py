@@ -25,7 +25,8 @@ HEAD = ("variant", "seed", "actions", "success", "tool_lost", "success_exploring
 def base() -> PickTrainConfig:
     """The policy acts alone here: a residual would have the heuristic in it, replay or not.
 
-    The actor starts as a clone, long enough trained to pick: it opens the tips by 0.6 mm where it is off by 0.05.
+    The actor starts as a clone, long enough trained to pick, and is guided: it opens the tips by 0.6 mm where it is off
+    by 0.05.
     """
     return PickTrainConfig(
         sac=SACConfig(batch=128, offline=400, cloned=8000),

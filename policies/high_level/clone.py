@@ -41,16 +41,22 @@ class Clone:
         self._actor = model.policy.actor
         self.optimizer = torch.optim.Adam(self._actor.parameters(), lr=1e-3)
 
+    def loss(self) -> Any:
+        """Of a random batch: by how much the heuristic's actions are unlikely."""
+        import torch
+
+        ids = torch.randint(len(self._actions), (_BATCH,))
+        mean, log_std, more = self._actor.get_action_dist_params({key: x[ids] for key, x in self._seen.items()})
+        spread = self._actor.action_dist.proba_distribution(mean, torch.clamp(log_std, min=-3), **more)
+        return -spread.log_prob(self._actions[ids]).mean()
+
     def step(self, count: int) -> float:
         """Takes steps; returns the last one's loss."""
         import torch
 
         loss = torch.zeros(())
         for _ in range(count):
-            ids = torch.randint(len(self._actions), (_BATCH,))
-            mean, log_std, more = self._actor.get_action_dist_params({key: x[ids] for key, x in self._seen.items()})
-            spread = self._actor.action_dist.proba_distribution(mean, torch.clamp(log_std, min=-3), **more)
-            loss = -spread.log_prob(self._actions[ids]).mean()
+            loss = self.loss()
             self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()

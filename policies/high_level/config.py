@@ -22,8 +22,8 @@ class SACConfig:
     buffer: int = 60_000  # transitions
     layers: tuple[int, ...] = (256, 256)
     offline: int = 600  # gradient steps of the critics on the heuristic's replay before the first action
-    cloned: int = 600  # steps of the actor towards the heuristic's actions before that
-    clone: int = 24  # the same after each action of all worlds
+    cloned: int = 600  # steps of the actor towards the heuristic's actions before that; 0: no guide
+    guide: float = 5.0  # weight of those actions' likelihood in the actor's loss, beside values of order one
 
 
 @dataclass

@@ -18,6 +18,22 @@ from toolwright.sim.tasks.pick import JOINT_STEP, PickConfig
 SPREAD = 0.05  # standard deviation of what is added to its actions, so that not all is seen along one line
 PURPOSE = 11  # of the random stream
 _AT_ONCE = 64  # worlds
+# Code and weights that an episode of the heuristic depends on.
+DEPENDS = (
+    "hardware/pick.py",
+    "hardware/tip_motion.py",
+    "hardware/held_tool.py",
+    "sim/tasks/pick.py",
+    "sim/pick_world.py",
+    "sim/pick_errors.py",
+    "sim/models/small_objects.py",
+    "sim/models/objects.py",
+    "sim/models/leap.py",
+    "sim/models/tools/tweezers.py",
+    "policies/high_level/env.py",
+    "policies/high_level/heuristic.py",
+    "policies/weights/held_tool/tweezers/policy.safetensors",
+)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from toolwright.policies.evaluation import source
 from toolwright.policies.evaluation.held_tool import SELECTION, rng_for
 from toolwright.policies.high_level import actor as actors
 from toolwright.policies.high_level import demonstrations
@@ -35,10 +36,10 @@ class PickTraining(ResumableTraining):
         state: dict[str, Any] | None = None,
         show: Callable[[str], None] | None = None,
     ) -> None:
-        from stable_baselines3 import SAC
         from stable_baselines3.her.her_replay_buffer import HerReplayBuffer
 
         from toolwright.policies.high_level.env import PickEnv, make_task
+        from toolwright.policies.high_level.guided_sac import GuidedSAC
         from toolwright.policies.high_level.network import PickFeatures
 
         super().__init__(name, config, folder, show)
@@ -46,7 +47,7 @@ class PickTraining(ResumableTraining):
         task = make_task(config.task, config.envs, np.random.default_rng(config.seed), config.threads)
         self.env = PickEnv(task, config.residual, folder / "nan")
         filled = bool(config.demonstrations) or state is not None
-        self.model = SAC(
+        self.model = GuidedSAC(
             "MultiInputPolicy",
             self.env,
             learning_rate=sac.learning_rate,
@@ -112,8 +113,6 @@ class PickTraining(ResumableTraining):
             self.evaluate()
 
     def before_rollout(self) -> None:
-        if self.clone:
-            self.clone.step(self.config.sac.clone)
         if self.model.num_timesteps >= self.curve[-1].steps + self.config.evaluate_every:
             self.evaluate()
 
@@ -122,12 +121,14 @@ class PickTraining(ResumableTraining):
         from stable_baselines3.common.logger import configure
 
         config, model = self.config, self.model
-        state = f"{config.task.state}_{config.task.part}_{config.task.horizon}"
+        version = source.digest(demonstrations.DEPENDS)
+        state = f"{config.task.state}_{config.task.part}_{config.task.horizon}_{version}"
         path = ROOT / "pick" / f"heuristic_{state}.npz"
         made = demonstrations.load_or_record(path, config.task, config.demonstrations, lambda x: self.show(x + "\n"))
         episodes = made.rows(config.demonstrations, with_plan=bool(config.residual))
         if config.sac.cloned:
             self.clone = Clone(model, episodes, config.task.flat, config.residual)
+            model.guide, model.weight = self.clone.loss, config.sac.guide
         if not begins:
             if self.clone and self._optimizer:
                 self.clone.optimizer.load_state_dict(self._optimizer)

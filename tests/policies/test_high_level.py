@@ -89,7 +89,7 @@ def test_every_failure_has_its_cause(measured: dict[str, float], cause: str) -> 
 
 
 def _tiny(**changes: object) -> PickTrainConfig:
-    sac = SACConfig(layers=(16, 16), batch=32, updates=2, offline=100, buffer=4_000, cloned=4, clone=1)
+    sac = SACConfig(layers=(16, 16), batch=32, updates=2, offline=100, buffer=4_000, cloned=4)
     config = PickTrainConfig(
         PickConfig(horizon=5),
         sac,
@@ -236,3 +236,17 @@ def test_what_was_played_is_not_played_again(tmp_path: Path, monkeypatch: pytest
     assert len(asked) == 4
     evaluation.evaluate(12, seed=1, folder=tmp_path, state="assumed")
     assert len(asked) == 8
+
+
+def test_a_guided_actor_stays_with_the_heuristic_where_critics_know_nothing(tmp_path: Path) -> None:
+    """The same short training with and without the guide, from the same clone: how far the actor went from it."""
+    from toolwright.policies.high_level.train import PickTraining
+
+    away = {}
+    for weight in (0.0, 20.0):
+        sac = replace(_tiny().sac, cloned=300, guide=weight, updates=40, learning_rate=1e-3)
+        training = PickTraining("pick", _tiny(sac=sac), tmp_path / str(weight), show=lambda line: None)
+        training.run()
+        assert training.clone is not None
+        away[weight] = float(np.mean([training.clone.loss().item() for _ in range(20)]))
+    assert away[20.0] < away[0.0] - 1
