@@ -27,6 +27,12 @@ print("drew a picture with", gl_backend())
 _CAMERAS = (
     "import pyrealsense2 as rs; print(*(d.get_info(rs.camera_info.name) for d in rs.context().devices), sep=', ')"
 )
+_GPU = """
+import mujoco_warp
+import warp
+warp.config.log_level = warp.LOG_ERROR
+print(warp.get_device("cuda").name if warp.is_cuda_available() else "")
+"""
 _FREE_DISK = 2.0  # GB, for a training with its checkpoints and videos
 _TIMEOUT = 30  # s
 
@@ -74,6 +80,16 @@ def _learning(name: str) -> Check:
     )
     works, line = _python(code)
     return Check(name=name, state="ok" if works else "missing", detail=line, hint="" if works else "make install")
+
+
+def _gpu_physics(name: str) -> Check:
+    works, line = _python(_GPU)
+    if works and line:
+        return Check(name=name, state="ok", detail=line)
+    detail, hint = line, install_hint("gpu")
+    if works:
+        detail, hint = "no CUDA device; trains on the CPU", "an NVIDIA card with its driver (try nvidia-smi)"
+    return Check(name=name, state="missing (optional)", detail=detail, hint=hint)
 
 
 def _rendering(name: str) -> Check:
@@ -209,6 +225,7 @@ CHECKS: dict[str, Callable[[str], Check]] = {
     "physics (MuJoCo)": _physics,
     "rendering (GL)": _rendering,
     "learning (torch)": _learning,
+    "GPU physics (Warp)": _gpu_physics,
     "video (ffmpeg)": _video,
     "weights": _weights,
     "disk": _disk,

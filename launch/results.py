@@ -104,6 +104,10 @@ class BenchResult(Result):
     ratio_to_physics: float | None = None
     subproc_rate: float | None = Field(default=None, description="control steps/s of SubprocVecEnv")
     dummy_rate: float | None = Field(default=None, description="control steps/s of DummyVecEnv")
+    gpu_device: str | None = Field(default=None, description="name of the GPU; none: not measured")
+    gpu_envs: int | None = Field(default=None, description="worlds stepped together on it")
+    gpu_rate: float | None = Field(default=None, description="control steps/s of the batched environment on it")
+    gpu_physics_rate: float | None = Field(default=None, description="control steps/s of physics with its transfers")
     calls: int | None = Field(default=None, description="gate: calls measured")
     overhead: float | None = Field(default=None, description="s of sandbox and gate per call, mean")
     overhead_p95: float | None = Field(default=None, description="s, 95th percentile")

@@ -1,7 +1,8 @@
 """Measure the simulation's speed, the cost of the language side, what is seen.
 
 'throughput' runs the batched environment, the physics alone, and
-Stable-Baselines3's SubprocVecEnv and DummyVecEnv, and compares them.
+Stable-Baselines3's SubprocVecEnv and DummyVecEnv, and compares them; where
+there is a GPU, the environment and the physics on it, too.
 'gate' measures what sandbox and gate add to each call of a skill. 'seeing'
 draws scenes, looks once at each through the simulated depth camera, and
 compares what is seen with the truth.
@@ -18,7 +19,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from toolwright.launch.parser import Parser, add_json, add_seed, one_of, positive
 
@@ -33,6 +34,9 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("benchmark", metavar="BENCHMARK", type=one_of(*BENCHMARKS), help=", ".join(BENCHMARKS))
     parser.add_argument(
         "--envs", metavar="N", type=positive, default=256, help="throughput: worlds stepped together (default: 256)"
+    )
+    parser.add_argument(
+        "--gpu-envs", metavar="N", type=positive, default=4096, help="throughput: the same on a GPU (default: 4096)"
     )
     parser.add_argument(
         "--scenes", metavar="N", type=positive, default=10, help="seeing: drawn of each of four kinds (default: 10)"
@@ -79,18 +83,29 @@ def _seeing(args: argparse.Namespace) -> BenchResult:
 
 def _throughput(args: argparse.Namespace) -> BenchResult:
     from toolwright.launch.console import console, table
+    from toolwright.launch.errors import message
     from toolwright.launch.results import BenchResult, plain
     from toolwright.policies.evaluation import bench
+    from toolwright.sim.batch import BackendError
 
     report = bench.throughput(envs=args.envs, seed=args.seed, report=console(args).print)
-    ratio = report.ratio_to_physics
-    result = BenchResult(benchmark=args.benchmark, ratio_to_physics=ratio, **plain(dataclasses.asdict(report)))
     rates = {
         "physics alone": report.physics_rate,
         "batched environment": report.rate,
         "SubprocVecEnv": report.subproc_rate,
         "DummyVecEnv": report.dummy_rate,
     }
+    gpu: dict[str, Any] = {}
+    try:
+        device = bench.on_device(args.gpu_envs, args.seed, report=console(args).print)
+    except (BackendError, ModuleNotFoundError) as error:
+        missing = f"not measured: {message(error)}"
+    else:
+        missing = ""
+        rates |= {f"{device.device}, physics": device.physics_rate, f"{device.device}, environment": device.rate}
+        gpu = {f"gpu_{name}": value for name, value in dataclasses.asdict(device).items()}
+    measured = plain(dataclasses.asdict(report) | gpu)
+    result = BenchResult(benchmark=args.benchmark, ratio_to_physics=report.ratio_to_physics, **measured)
     console(args).print(
         table(
             {
@@ -101,4 +116,6 @@ def _throughput(args: argparse.Namespace) -> BenchResult:
             for name, value in rates.items()
         )
     )
+    if missing:
+        console(args).print(f"on a GPU: {missing}", markup=False)
     return result

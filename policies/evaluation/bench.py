@@ -46,6 +46,16 @@ class Throughput:
         return self.rate / self.physics_rate
 
 
+@dataclass(frozen=True)
+class DeviceThroughput:
+    """Control steps per second of all worlds together, their physics on a GPU."""
+
+    device: str
+    envs: int
+    rate: float
+    physics_rate: float
+
+
 def throughput(
     envs: int = 256, seed: int = 0, rounds: int = 4, report: Callable[[str], None] = lambda line: None
 ) -> Throughput:
@@ -58,6 +68,46 @@ def throughput(
         report: called with a line of progress.
     """
     task = HeldToolTask(HeldToolConfig(), envs, np.random.default_rng(seed))
+    rate, physics_rate = _rates(task, seed, rounds, report)
+    subproc, dummy = _peers(report)
+    return Throughput(envs, rate, physics_rate, subproc, dummy)
+
+
+def on_device(
+    envs: int = 4096,
+    seed: int = 0,
+    rounds: int = 1,
+    backend: str = "gpu",
+    report: Callable[[str], None] = lambda line: None,
+    config: HeldToolConfig | None = None,
+) -> DeviceThroughput:
+    """The same on another backend. Its physics alone has the transfers between host and device in it.
+
+    Args:
+        envs: worlds of the batch.
+        seed: of the episodes.
+        rounds: episodes of each world, after one that warms up.
+        backend: of `sim/batch.py`.
+        report: called with a line of progress.
+        config: of the task; by default the training's.
+
+    Raises:
+        BackendError: no such device.
+        ModuleNotFoundError: MuJoCo Warp is not installed.
+    """
+    from toolwright.sim.batch import BackendError
+    from toolwright.sim.warp_batch import WarpBatch
+
+    task = HeldToolTask(config or HeldToolConfig(), envs, np.random.default_rng(seed), backend=backend)
+    if not isinstance(task.batch, WarpBatch):
+        raise BackendError(f"backend '{backend}' has no device")
+    report(f"{task.batch.device}: the first step compiles its kernels, once on a machine")
+    return DeviceThroughput(task.batch.device, envs, *_rates(task, seed, rounds, report))
+
+
+def _rates(task: HeldToolTask, seed: int, rounds: int, report: Callable[[str], None]) -> tuple[float, float]:
+    """Control steps/s of environment and physics alone."""
+    envs = task.n
     env = BatchEnv(task, Path("runs/nan"))
     actions = np.random.default_rng(seed + 1).uniform(-0.1, 0.1, (task.horizon, envs, task.actions))
     spent = {"env": 0.0, "physics": 0.0}
@@ -76,8 +126,7 @@ def throughput(
             done = envs * len(actions)
             report(f"round {i}/{rounds}: environment {done / took:,.0f}/s, physics {done / alone:,.0f}/s")
     steps = envs * len(actions) * rounds
-    subproc, dummy = _peers(report)
-    return Throughput(envs, steps / spent["env"], steps / spent["physics"], subproc, dummy)
+    return steps / spent["env"], steps / spent["physics"]
 
 
 def _environment(env: BatchEnv, task: HeldToolTask, actions: F64, record: list[_Step]) -> float:

@@ -40,6 +40,7 @@ class TrainConfig:
     envs: int = 256
     seed: int = 1
     threads: int = 0  # of the physics; 0: all cores
+    backend: str = "cpu"  # of the physics: cpu, gpu or warp-cpu, see sim/batch.py; evaluations run on the CPU always
     evaluate_every: int = 200_000  # control steps
     evaluation_worlds: int = 512
     checkpoint_every: float = 20.0  # s

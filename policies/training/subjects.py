@@ -26,11 +26,13 @@ class Judgement:
 
 
 class Subject(Protocol):
-    """One kind of task. `like` is an existing task whose loaded data may be shared."""
+    """One kind of task. `like` is an existing task whose loaded data may be shared; `backend` is of `sim/batch.py`."""
 
     scales: dict[str, float]  # of the network's goal inputs, see GoalExtractor
 
-    def make(self, config: Any, n: int, rng: np.random.Generator, threads: int, like: Any = None) -> Task: ...
+    def make(
+        self, config: Any, n: int, rng: np.random.Generator, threads: int, like: Any = None, backend: str = "cpu"
+    ) -> Task: ...
     def judge(self, task: Any, actor: Actor) -> Judgement: ...
     def film(self, config: Any, like: Any, actor: Actor, path: Path) -> None: ...
     def card(self, config: Any) -> dict[str, Any]: ...
@@ -41,10 +43,18 @@ class HeldToolSubject:
 
     scales = {"goal_scale": 50.0, "error_scale": 200.0}
 
-    def make(self, config: HeldToolConfig, n: int, rng: np.random.Generator, threads: int, like: Any = None) -> Task:
+    def make(
+        self,
+        config: HeldToolConfig,
+        n: int,
+        rng: np.random.Generator,
+        threads: int,
+        like: Any = None,
+        backend: str = "cpu",
+    ) -> Task:
         from toolwright.sim.tasks.held_tool import HeldToolTask
 
-        return HeldToolTask(config, n, rng, threads, like.bank if like is not None else None)
+        return HeldToolTask(config, n, rng, threads, like.bank if like is not None else None, backend)
 
     def judge(self, task: Any, actor: Actor) -> Judgement:
         from toolwright.policies.evaluation.held_tool import judge, learned
@@ -78,10 +88,18 @@ class HeldToolsSubject:
     scales = HeldToolSubject.scales
     _one = HeldToolSubject()
 
-    def make(self, config: HeldToolsConfig, n: int, rng: np.random.Generator, threads: int, like: Any = None) -> Task:
+    def make(
+        self,
+        config: HeldToolsConfig,
+        n: int,
+        rng: np.random.Generator,
+        threads: int,
+        like: Any = None,
+        backend: str = "cpu",
+    ) -> Task:
         from toolwright.sim.tasks.held_tools import HeldToolsTask
 
-        return HeldToolsTask(config, n, rng, threads, like)
+        return HeldToolsTask(config, n, rng, threads, like, backend)
 
     def judge(self, task: Any, actor: Actor) -> Judgement:
         each = [self._one.judge(part, actor) for part in task.parts]
@@ -99,11 +117,19 @@ class ReorientSubject:
 
     scales = {"goal_scale": 0.0, "error_scale": 0.0}  # orientations stand in the observation, without two signs
 
-    def make(self, config: ReorientConfig, n: int, rng: np.random.Generator, threads: int, like: Any = None) -> Task:
+    def make(
+        self,
+        config: ReorientConfig,
+        n: int,
+        rng: np.random.Generator,
+        threads: int,
+        like: Any = None,
+        backend: str = "cpu",
+    ) -> Task:
         from toolwright.sim.tasks.reorient import ReorientTask
 
         # Judged in the finer physics, whatever the training saves.
-        task = ReorientTask(config if like is None else replace(config, timestep=TIMESTEP), n, rng, threads)
+        task = ReorientTask(config if like is None else replace(config, timestep=TIMESTEP), n, rng, threads, backend)
         if like is not None:  # to be judged over the whole range, wherever its curriculum stands
             task.reach[:], task.cone[:], task.frozen = config.far, config.palm[1], True
         return task

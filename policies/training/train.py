@@ -81,7 +81,10 @@ class Training(ResumableTraining):
         super().__init__(name, config, folder, show)
         ppo = config.ppo
         self.subject = subject(config.task)
-        self.task = self.subject.make(config.task, config.envs, np.random.default_rng(config.seed), config.threads)
+        rng = np.random.default_rng(config.seed)
+        self.task = self.subject.make(config.task, config.envs, rng, config.threads, backend=config.backend)
+        if config.backend != "cpu":
+            self.show("the first step on this backend compiles its kernels, once on a machine: a minute or two\n")
         self.env = BatchEnv(self.task, folder / "nan")
 
         def rate(left: float) -> float:

@@ -2,6 +2,9 @@
 
 Every world has the same geoms, `PARTS` of them on the body "object"; which shape they are is in model fields that a
 batch gives each world for itself. Parts that a shape does not need touch nothing and lie in its middle.
+
+On a GPU a geom is of one kind in all worlds. There, the object has as many geoms of each kind as any of the shapes
+needs, and those that a shape does not need are tiny and a meter away, where nothing is.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from mujoco.batch import Batch
 from toolwright.hardware.robot import F64
 from toolwright.sim.models.leap import HandSurface, add_leap
 from toolwright.sim.models.physics import THING, collide_as_thing, new_spec
-from toolwright.sim.object_shapes import PARTS, Part, Shape
+from toolwright.sim.object_shapes import KINDS, PARTS, Part, Shape
 
 # Softer lets fingers sink in, stiffer lets small things jump: see the test of contacts.
 SOLREF, SOLIMP = (0.012, 1.2), (0.96, 0.99, 0.001, 0.5, 2.0)
@@ -41,6 +44,8 @@ _GEOM = (
     "geom_contype",
     "geom_conaffinity",
 )
+_OF_ALL_WORLDS = ("geom_type", "geom_contype", "geom_conaffinity")  # on a GPU
+_AWAY, _TINY = 1.0, 1e-4  # m, where a part that is not needed lies there, and how large it is
 _BODY = ("body_mass", "body_inertia", "body_ipos", "body_iquat")
 
 
@@ -49,9 +54,9 @@ class InHandModel:
     """A compiled hand with an object, and the fields that make the object any of V shapes."""
 
     model: mujoco.MjModel
-    geoms: np.ndarray  # (PARTS,) ids of the object's geoms
+    geoms: np.ndarray  # (P,) ids of the object's geoms
     body: int  # id of the object's body
-    variants: dict[str, np.ndarray]  # geom fields (V, PARTS, ...), body fields (V, ...); mass for density 1 kg/m^3
+    variants: dict[str, np.ndarray]  # geom fields (V, P, ...), body fields (V, ...); mass for density 1 kg/m^3
 
     def rows(self, name: str) -> np.ndarray | int:
         """Where a field of `variants` stands in the model's."""
@@ -94,25 +99,35 @@ class InHandModel:
         return model
 
 
-def build(shapes: Sequence[Shape]) -> InHandModel:
-    """Compiles the hand, palm frame at the origin, with an object that can be any of the shapes."""
-    spec = _spec(shapes)
+def build(shapes: Sequence[Shape], fixed_kinds: bool = False) -> InHandModel:
+    """Compiles the hand, palm frame at the origin, with an object that can be any of the shapes.
+
+    Args:
+        shapes: V of them.
+        fixed_kinds: each geom is of one kind in all worlds, as on a GPU.
+    """
+    seats = _seats(shapes) if fixed_kinds else (None,) * PARTS
+    spec = _spec(shapes, seats)
     add_leap(spec, spec.worldbody, np.zeros(3), np.array([1.0, 0, 0, 0]), surface=SURFACE)
     soften(spec.geoms)
     thing = spec.worldbody.add_body(name="object", pos=[0, 0, -0.2])
     thing.add_freejoint(name="object")
     thing.mass, thing.inertia, thing.explicitinertial = 1.0, [1e-3] * 3, True
-    for i in range(PARTS):
-        geom = thing.add_geom(name=f"object_{i}", type=mujoco.mjtGeom.mjGEOM_BOX, size=[0.01] * 3, mass=0)
-        collide_as_thing(geom)
+    for i, kind in enumerate(seats):
+        if kind is None:
+            geom = thing.add_geom(type=mujoco.mjtGeom.mjGEOM_BOX, size=[0.01] * 3, mass=0)
+            collide_as_thing(geom)
+        else:
+            geom = _add_away(thing, kind)
+        geom.name = f"object_{i}"
         _surface(geom)
     # The tree of boxes around a body's geoms is that of one shape; spheres around geoms sort out pairs as fast here.
     spec.option.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_MIDPHASE)
     # The solver may stop when it is done: nearly half the time, with the same contacts.
     spec.option.iterations, spec.option.tolerance = 20, 1e-6
     model = spec.compile()
-    geoms = np.array([model.geom(f"object_{i}").id for i in range(PARTS)])
-    return InHandModel(model, geoms, model.body("object").id, _variants(shapes))
+    geoms = np.array([model.geom(f"object_{i}").id for i in range(len(seats))])
+    return InHandModel(model, geoms, model.body("object").id, _variants(shapes, seats))
 
 
 def speeds(qvel: F64) -> tuple[F64, F64, F64]:
@@ -159,29 +174,56 @@ def _add_hulls(spec: mujoco.MjSpec, name: str, shape: Shape) -> None:
             mesh.inertia = mujoco.mjtMeshInertia.mjMESH_INERTIA_CONVEX
 
 
-def _spec(shapes: Sequence[Shape]) -> mujoco.MjSpec:
+def _spec(shapes: Sequence[Shape], seats: Sequence[str | None]) -> mujoco.MjSpec:
     """An empty world with the meshes of all shapes."""
     spec = new_spec()
     for s, shape in enumerate(shapes):
         _add_hulls(spec, str(s), shape)
+    if "hull" in seats:
+        corners = _TINY * np.vstack([np.zeros(3), np.eye(3)])
+        mesh = spec.add_mesh(name="tiny", uservert=corners.astype(np.float32).ravel())
+        mesh.inertia = mujoco.mjtMeshInertia.mjMESH_INERTIA_CONVEX
     return spec
 
 
-def _variants(shapes: Sequence[Shape]) -> dict[str, np.ndarray]:
-    """The fields of all shapes, as the compiler makes them of one body for each."""
-    spec = _spec(shapes)
+def _seats(shapes: Sequence[Shape]) -> tuple[str | None, ...]:
+    """The kinds of geoms with which each of the shapes can be made."""
+    kinds = [[part.kind for part in shape.parts] for shape in shapes]
+    return tuple(kind for kind in KINDS for _ in range(max(mine.count(kind) for mine in kinds)))
+
+
+def _variants(shapes: Sequence[Shape], seats: Sequence[str | None]) -> dict[str, np.ndarray]:
+    """The fields of all shapes, as the compiler makes them of one body for each; a seat of no kind takes any part."""
+    spec = _spec(shapes, seats)
     for s, shape in enumerate(shapes):
         body = spec.worldbody.add_body(name=str(s))
-        for p in range(PARTS):
-            part = shape.parts[p] if p < len(shape.parts) else None
-            _add_part(body, f"{s}_{p}", part)
+        left = [(f"{s}_{p}", part) for p, part in enumerate(shape.parts)]
+        for kind in seats:
+            mine = next((i for i, (_, part) in enumerate(left) if kind in (None, part.kind)), None)
+            if mine is not None:
+                _add_part(body, *left.pop(mine))
+            elif kind is None:
+                _add_part(body, "", None)
+            else:
+                _add_away(body, kind)
         body.mass, body.explicitinertial = shape.volume, True
         body.inertia, body.iquat = shape.principal()
     model = spec.compile()
-    count = len(shapes)
-    fields = {name: getattr(model, name).copy() for name in _GEOM}
-    fields = {name: values.reshape(count, PARTS, *values.shape[1:]) for name, values in fields.items()}
+    names = [name for name in _GEOM if name not in _OF_ALL_WORLDS or seats[0] is None]
+    fields = {name: getattr(model, name).copy() for name in names}
+    fields = {name: values.reshape(len(shapes), len(seats), *values.shape[1:]) for name, values in fields.items()}
     return fields | {name: getattr(model, name)[1:].copy() for name in _BODY}
+
+
+def _add_away(body: mujoco.MjsBody, kind: str) -> mujoco.MjsGeom:
+    """Adds a part that is not needed."""
+    geom = body.add_geom(type=_TYPES[kind], pos=[0, 0, _AWAY], mass=0)
+    if kind == "hull":
+        geom.meshname = "tiny"
+    else:
+        geom.size = [_TINY] * 3
+    collide_as_thing(geom)
+    return geom
 
 
 def _add_part(body: mujoco.MjsBody, name: str, part: Part | None) -> None:

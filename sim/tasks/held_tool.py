@@ -16,12 +16,12 @@ from typing import Any
 
 import mujoco
 import numpy as np
-from mujoco.batch import MODEL_FIELDS, Batch
+from mujoco.batch import MODEL_FIELDS
 
 from toolwright.hardware import rotations
 from toolwright.hardware.held_tool import ACTIONS, ClosedFormController, LearnedInterface, Synergy
 from toolwright.hardware.robot import F64
-from toolwright.sim import grasp, randomize
+from toolwright.sim import batch, grasp, randomize
 from toolwright.sim.grasp_bank import SHAPE, GraspBank, load
 from toolwright.sim.models.physics import CONTROL_PERIOD
 
@@ -65,7 +65,13 @@ class HeldToolTask:
     goal_size = 1
 
     def __init__(
-        self, config: HeldToolConfig, n: int, rng: np.random.Generator, nthread: int = 0, bank: GraspBank | None = None
+        self,
+        config: HeldToolConfig,
+        n: int,
+        rng: np.random.Generator,
+        nthread: int = 0,
+        bank: GraspBank | None = None,
+        backend: str = "cpu",
     ) -> None:
         self.config, self.n, self.rng = config, n, rng
         self.horizon = config.horizon
@@ -77,7 +83,7 @@ class HeldToolTask:
         self.model = copy(models[0])
         # A blown-up world must stay visible to the guard of the environment.
         self.model.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
-        self.batch = Batch(self.model, n, nthread)
+        self.batch = batch.make(self.model, n, nthread, backend)
         self._variants = {
             name: np.stack([getattr(m, name) for m in models])
             for name in MODEL_FIELDS

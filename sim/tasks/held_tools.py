@@ -34,7 +34,13 @@ class HeldToolsTask:
     """N hands, a nearly equal number with each family."""
 
     def __init__(
-        self, config: HeldToolsConfig, n: int, rng: np.random.Generator, nthread: int = 0, like: Any = None
+        self,
+        config: HeldToolsConfig,
+        n: int,
+        rng: np.random.Generator,
+        nthread: int = 0,
+        like: Any = None,
+        backend: str = "cpu",
     ) -> None:
         """
         Args:
@@ -43,13 +49,14 @@ class HeldToolsTask:
             rng: source of randomness.
             nthread: of the physics; 0: all cores.
             like: a task of the same families whose banks may be shared.
+            backend: where the physics is computed, see `sim/batch.py`.
         """
         names = config.families()
         ends = np.linspace(0, n, len(names) + 1).round().astype(np.intp)
         banks = [part.bank for part in like.parts] if like else [grasp_bank.load(name) for name in names]
         self.config, self.n, self._ends, self._rng = config, n, ends, rng
         self.parts = [
-            HeldToolTask(replace(config.each, tool=name), int(count), stream, nthread, bank)
+            HeldToolTask(replace(config.each, tool=name), int(count), stream, nthread, bank, backend)
             for name, count, stream, bank in zip(names, np.diff(ends), rng.spawn(len(names)), banks, strict=True)
         ]
         first = self.parts[0]

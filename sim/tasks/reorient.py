@@ -15,12 +15,11 @@ from typing import Any
 
 import mujoco
 import numpy as np
-from mujoco.batch import Batch
 
 from toolwright.hardware import rotations
 from toolwright.hardware.reorient import ACTIONS, CENTER, UP, ReorientInterface
 from toolwright.hardware.robot import F64
-from toolwright.sim import grasp, object_starts, orientations, randomize
+from toolwright.sim import batch, grasp, object_starts, orientations, randomize
 from toolwright.sim.models import in_hand
 from toolwright.sim.models.physics import CONTROL_PERIOD, TIMESTEP
 from toolwright.sim.object_shapes import Shape, load, scaled
@@ -82,7 +81,9 @@ class ReorientTask:
     goal_size = 4
     observations = ReorientInterface.SIZE + 16 + 3 + 6 + 3 + 3 + 3 + 6 + 3 + 12 + 3 + 2
 
-    def __init__(self, config: ReorientConfig, n: int, rng: np.random.Generator, nthread: int = 0) -> None:
+    def __init__(
+        self, config: ReorientConfig, n: int, rng: np.random.Generator, nthread: int = 0, backend: str = "cpu"
+    ) -> None:
         self.config, self.n, self.rng = config, n, rng
         self.horizon = config.horizon
         self.random = LEVELS[config.level]
@@ -90,14 +91,14 @@ class ReorientTask:
         factors = SIZES if self.random.sizes else (1.0,)
         variants = [scaled(shape, factor) for shape in self.shapes for factor in factors]
         self.sizes = len(factors)
-        self.scene = in_hand.build(variants)
+        self.scene = in_hand.build(variants, fixed_kinds=backend != "cpu")
         self._extent = np.array([shape.extent for shape in variants])
         self._starts = object_starts.load([shape.name for shape in self.shapes])
         self.model = self.scene.model
         self.model.opt.timestep = config.timestep
         # A blown-up world must stay visible to the guard of the environment.
         self.model.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
-        self.batch = Batch(self.model, n, nthread)
+        self.batch = batch.make(self.model, n, nthread, backend)
         servo = ("actuator_gainprm", "actuator_biasprm", "actuator_forcerange", "actuator_delay")
         varied = (*servo, "geom_friction", "dof_damping", "opt.gravity")
         self._field = {name: self.batch.expand(name) for name in (*self.scene.variants, *varied)}

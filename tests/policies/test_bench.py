@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from toolwright.policies.evaluation import bench
+from toolwright.sim.batch import BackendError
 from toolwright.sim.batch_env import BatchEnv
 from toolwright.sim.grasp_bank import GraspBank, load
 from toolwright.sim.tasks import held_tool
@@ -52,3 +53,18 @@ def test_a_tiny_bench_gives_four_positive_rates_and_their_ratio(
     assert all(np.isfinite(rate) and rate > 0 for rate in rates)
     assert measured.ratio_to_physics == pytest.approx(measured.rate / measured.physics_rate)
     assert any("round 1/1" in line for line in lines) and any("SubprocVecEnv" in line for line in lines)
+
+
+def test_the_other_backend_is_measured_with_its_device_and_the_cpu_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(held_tool, "load", lambda name: _bank())
+    with pytest.raises(BackendError, match="'cpu' has no device"):
+        bench.on_device(4, backend="cpu")
+    pytest.importorskip("mujoco_warp", reason="mujoco_warp is not installed: pip install -e '.[gpu]'")
+    lines: list[str] = []
+    measured = bench.on_device(4, backend="warp-cpu", report=lines.append, config=HeldToolConfig(horizon=5))
+    assert measured.device and measured.envs == 4
+    assert np.isfinite([measured.rate, measured.physics_rate]).all() and min(measured.rate, measured.physics_rate) > 0
+    assert any("compiles" in line for line in lines) and any("round 1/1" in line for line in lines)
