@@ -119,6 +119,6 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
     axes.set(xlabel="actions of all worlds", ylabel="success", ylim=(-0.02, 1.02))
     axes.set_title("Each line: mean of the seeds; band: lowest to highest", fontsize="medium")
     axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
+    axes.legend(fontsize="small", loc=(0.02, 0.46))
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=130)
