@@ -20,6 +20,8 @@ EXPECTED = {
     "ConfigError",
     "BackendError",
     "TrainError",
+    "CloneError",
+    "StudentError",
     "ConditionError",
     "RecordingError",
     "CalibrationError",

@@ -27,6 +27,7 @@ Examples:
   toolwright eval fetch --tool tongs --episodes 20
   toolwright eval reorient --only 'nominal, held-out, 0.4' --episodes 24
   toolwright eval reorient --state camera --palm up --shapes letter --episodes 8
+  toolwright eval reorient --controller student --weights FOLDER --episodes 64
   toolwright eval held_tool --episodes 1000 --seed 1 --json runs/held_tool.json
   toolwright eval language --task milk --episodes 10
   toolwright eval language --roles all --model ollama:qwen3 --episodes 10
@@ -38,6 +39,7 @@ import argparse
 import dataclasses
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from toolwright.launch.errors import UserError
@@ -57,7 +59,7 @@ EVALUATIONS: dict[str, tuple[str, ...]] = {
     "held_tool": (),
     "tools": ("tool",),
     "language": ("task", "model"),
-    "reorient": ("shapes", "controller", "state", "palm", "only"),
+    "reorient": ("shapes", "controller", "state", "palm", "only", "weights"),
     "affordance": (),
 }
 
@@ -79,15 +81,15 @@ def add_arguments(parser: Parser) -> None:
         metavar="NAME",
         type=one_of("privileged", "camera", "assumed", "exact"),
         help="for pick, what is measured: privileged (the truth with a sensor's noise; default), camera (images, read "
-        "by the encoder), assumed (the truth with errors assumed for a camera) or exact; "
-        "for fetch: privileged (default), assumed or exact; for reorient with --controller planner: exact (default) or "
-        "camera",
+        "by the encoder), assumed (the truth with errors assumed for a camera) or exact; for fetch: privileged "
+        "(default), assumed or exact; for reorient: exact (default) or camera (default for the student; the learned "
+        "policy has exact alone)",
     )
     add_seed(parser)
     parser.add_argument(
         "--target", metavar="RATE", type=rate, help="success rate to reach (default: what the README claims)"
     )
-    add_controller(parser, "of the hand, for cup, fetch and, there planner by default, reorient", "planner")
+    add_controller(parser, "of the hand, for cup, fetch and, there planner by default, reorient", "planner", "student")
     parser.set_defaults(controller=None)  # each evaluation has its own
     parser.add_argument("--scene", metavar="NAME|FILE", help="for cup: a scene with a bead and a cup (default: bead)")
     parser.add_argument("--task", metavar="NAME|FILE", help="for language: one task, or your own scene file with one")
@@ -98,6 +100,12 @@ def add_arguments(parser: Parser) -> None:
         metavar="WHERE",
         type=one_of("up", "down", "any"),
         help="for reorient: where the palm faces (default: up); it begins facing up and is swung there in 2 s",
+    )
+    parser.add_argument(
+        "--weights",
+        metavar="FOLDER",
+        type=Path,
+        help="for reorient: of a training, whose policy is used instead of the shipped one",
     )
     parser.add_argument(
         "--only", metavar="TEXT", help="for reorient: only conditions with this in their name, such as 'held-out, 0.4'"
@@ -111,8 +119,8 @@ def run(args: argparse.Namespace) -> EvalResult:
     from toolwright.launch.results import EvalResult, plain
 
     own = EVALUATIONS[args.what]
-    not_there = {"cup": "planner", "fetch": "planner", "reorient": "closed_form"}.get(args.what)
-    if args.controller is not None and args.controller == not_there:
+    not_there = {"cup": ("planner", "student"), "fetch": ("planner", "student"), "reorient": ("closed_form",)}
+    if args.controller in not_there.get(args.what, ()):
         raise UserError(f"eval {args.what} has no controller '{args.controller}'; see 'toolwright eval --help'")
     if args.what == "reorient" and args.state in ("privileged", "assumed"):
         raise UserError("eval reorient knows the states exact and camera")
@@ -120,7 +128,7 @@ def run(args: argparse.Namespace) -> EvalResult:
         raise UserError("eval fetch knows the states privileged, assumed and exact")
     if args.what == "pick" and args.episodes is not None:
         raise UserError("eval pick counts by object: give --episodes-per-object instead of --episodes")
-    for option in ("scene", "tool", "task", "shapes", "palm", "only", "state", "episodes_per_object"):
+    for option in ("scene", "tool", "task", "shapes", "palm", "only", "weights", "state", "episodes_per_object"):
         if option not in own and getattr(args, option) is not None:
             raise UserError(f"eval {args.what} has no {option}: drop --{option.replace('_', '-')}")
     asked = {name: getattr(args, name) for name in ("episodes", "target", *own) if name != "model"}

@@ -2,8 +2,9 @@
 
 A task is 'reorient'. Labels go into a folder in shards; a run that was stopped,
 at whatever moment, goes on where it was when the same command is given again.
-With --student the states are those that this policy brings about. A training
-starts from the labels with clone=FOLDER.
+With --student the states are those that this policy brings about. A training of
+'reorient' starts from the labels with clone=FOLDER; that of 'reorient_student'
+is made of them, with data=FOLDER.
 
 Examples:
   toolwright plan-data reorient --shards 400

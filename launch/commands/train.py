@@ -8,6 +8,8 @@ Examples:
   toolwright train held_tool --demo
   toolwright train held_tool seed=3 envs=512
   toolwright train held_tool --resume
+  toolwright train reorient clone=runs/plan-data/reorient
+  toolwright train reorient_student data=runs/plan-data/reorient
   toolwright train reorient backend=gpu envs=4096
   toolwright train pick --ablations
 """

@@ -25,22 +25,31 @@ from toolwright.policies.evaluation.reorient_play import (
     planned,
 )
 from toolwright.policies.evaluation.report import EvalReport, Failure, Group
+from toolwright.policies.palm import student
 from toolwright.policies.palm.control import CameraControl
 from toolwright.policies.palm.planner import PlannerConfig
 from toolwright.policies.palm.stop import Learned
+from toolwright.policies.palm.student import Student, StudentControl
 from toolwright.policies.weights import Actor, load
 from toolwright.sim import object_shapes
 from toolwright.sim.models.physics import CONTROL_PERIOD
 from toolwright.sim.tasks.reorient import ReorientConfig, ReorientTask
 
 # Settled within 0.4 rad, palm up, held-out shapes, nominal physics.
-TARGETS = {"planner": 0.95, "learned": 0.90, "planner by camera": 0.80}
+TARGETS = {
+    "planner": 0.95,
+    "learned": 0.90,
+    "planner by camera": 0.80,
+    "student": 0.80,
+    "student by camera": 0.80,
+}
 TURNED = 0.60  # likewise for a palm that does not face up
 MISMATCHED = 0.85  # share of that to reach in other physics than the nominal one
 DROPS = 0.10  # largest share, nominal physics
 PAGE = Path("runs/eval/reorient")
 TEACHER = "reorient/teacher"
-PIECE = {"planner": 8, "learned": 250}  # worlds played together; a plan needs many copies of each
+STUDENT = "policies/weights/reorient/student/student.safetensors"
+PIECE = {"planner": 8, "learned": 250, "student": 16}  # worlds played together; a plan needs many copies of each
 # Code, shapes and weights that an episode depends on: where these change, it is played anew.
 _DEPENDS = (
     "hardware/reorient.py",
@@ -70,13 +79,14 @@ _SEEING = (
     "sim/camera.py",
     "sim/shape_distance.py",
 )
+_STUDENT = ("policies/palm/aim.py", "policies/palm/arrays.py", "policies/palm/student.py", "policies/palm/surface.py")
 
 
 @dataclass(frozen=True)
 class Player:
     """Who turns the object."""
 
-    actor: Actor | None  # None: the planner
+    actor: Actor | Student | None  # None: the planner
     planner: PlannerConfig
     by_camera: bool
     seed: int
@@ -87,7 +97,9 @@ class Player:
         seeds = np.random.SeedSequence([self.seed, first], spawn_key=(0,))
         task = ReorientTask(config, count, np.random.default_rng(seeds))
         control: Control
-        if self.by_camera:
+        if isinstance(self.actor, Student):
+            control = StudentControl(task, self.actor, rng_for(self.seed + first, PLANNING), self.by_camera)
+        elif self.by_camera:
             control = CameraControl(task, self.planner, Learned.load(), rng_for(self.seed + first, PLANNING))
         elif self.actor is not None:
             control = learned(self.actor)
@@ -99,7 +111,7 @@ class Player:
             ended = np.minimum(np.minimum(judged.settled, judged.dropped), judged.declared)[:WATCHED]
             states, success = np.array(watch.states), judged.success[:WATCHED]
             reorient_film.films(task, states, watch.goals, ended, success, films, self.report)
-        looks = Looks.of(control.log.arrays(), first) if isinstance(control, CameraControl) else None
+        looks = Looks.of(control.log.arrays(), first) if isinstance(control, CameraControl | StudentControl) else None
         return Piece(judged, looks)
 
 
@@ -109,10 +121,11 @@ def evaluate(
     target: float | None = None,
     controller: str = "planner",
     shapes: str = "all",
-    state: str = "exact",
+    state: str | None = None,
     palm: str = "up",
     only: str = "",
-    actor: Actor | None = None,
+    actor: Actor | Student | None = None,
+    weights: Path | None = None,
     planner: PlannerConfig | None = None,
     horizon: int = 200,
     conditions: tuple[Condition, ...] = CONDITIONS,
@@ -128,12 +141,14 @@ def evaluate(
         episodes: of each condition.
         seed: of the episodes.
         target: rate of settled goals to reach on held-out shapes.
-        controller: "planner" or "learned".
-        state: what the planner plans from: "exact", or "camera" with tracker and stop predictor.
+        controller: "planner", "learned" or "student".
+        state: what the planner plans from: "exact", the default, or "camera" with tracker and stop predictor; what a
+            student sees: "camera", the default, or "exact", the whole surface of the thing.
         shapes: "all", a family, or one shape (of the part that has it).
         palm: where it faces: of `reorient_conditions.PALMS`.
         only: conditions with this in their title.
-        actor: weights to use instead of the shipped ones; its episodes are not kept.
+        actor: to use instead of the shipped one; its episodes are not kept.
+        weights: folder of a training, whose policy is used instead of the shipped one; likewise.
         planner: its configuration.
         horizon: control steps for a goal.
         conditions: which of them.
@@ -144,26 +159,37 @@ def evaluate(
         WeightsError: no weights.
         ConditionError: no such shapes or conditions, or a controller that has no such state.
     """
+    state = state or ("camera" if controller == "student" else "exact")
     by_camera = state == "camera"
-    if by_camera and controller != "planner":
-        raise ConditionError("only the planner turns things that it sees by camera: add --controller planner")
-    label = "planner by camera" if by_camera else controller
+    if by_camera and controller == "learned":
+        raise ConditionError(
+            "only planner and student turn things that they see by camera: add --controller planner or student"
+        )
+    label = f"{controller} by camera" if by_camera else controller
     default = TARGETS[label] if palm == "up" else TURNED
-    kept = actor is None
-    actor = actor or (load(TEACHER) if controller == "learned" else None)
+    if weights is not None and controller == "planner":
+        raise ConditionError("the planner has no weights: add --controller learned or student")
+    kept = actor is None and weights is None
+    if actor is None and controller == "learned":
+        actor = load(TEACHER, weights)
+    elif actor is None and controller == "student":
+        actor = Student.load(weights or student.FOLDER)
     player = Player(actor, planner or PlannerConfig(), by_camera, seed, report)
     folder = folder or PAGE / (label.replace(" ", "_") + (f"_palm_{palm}" if palm != "up" else ""))
     chosen = _chosen(tuple(replace(c, palm=palm) for c in conditions), shapes, only)
-    own = (f"policies/weights/{TEACHER}/policy.safetensors",) if actor is not None else ()
+    own: tuple[str, ...] = ()
+    if kept and actor is not None:
+        own = (*_STUDENT, STUDENT) if controller == "student" else (f"policies/weights/{TEACHER}/policy.safetensors",)
 
     def place(condition: Condition) -> Path:
-        settings = f"{condition.config(shapes, horizon, by_camera)} {player.planner} {seed}"
+        settings = f"{condition.config(shapes, horizon, says)} {player.planner} {seed}"
         version = source.digest((*_DEPENDS, *(_SEEING if by_camera else ()), *own), settings)
         return folder / "episodes" / f"{condition.slug}_{version}"
 
+    says = by_camera or controller == "student"  # itself when to stop, and keeps its goal
     places = {condition: place(condition) for condition in chosen}
     played: dict[Condition, list[Piece]] = {condition: [] for condition in chosen}
-    command = _command(controller, episodes, seed, state, shapes, palm, only)
+    command = _command(controller, episodes, seed, state, shapes, palm, only, weights)
     size = min(PIECE[controller], episodes)
     for first in range(0, episodes, size):
         count, fresh = min(size, episodes - first), False
@@ -172,7 +198,7 @@ def evaluate(
             piece = store.load(first, count)
             if piece is None:
                 films = where if condition.part == "held_out" else None
-                piece = player.play(condition.config(shapes, horizon, by_camera), first, count, films)
+                piece = player.play(condition.config(shapes, horizon, says), first, count, films)
                 store.keep(piece, first)
                 fresh = True
             played[condition].append(piece)
@@ -198,9 +224,12 @@ def _chosen(conditions: tuple[Condition, ...], shapes: str, only: str) -> list[C
     return there
 
 
-def _command(controller: str, episodes: int, seed: int, state: str, shapes: str, palm: str, only: str) -> str:
+def _command(
+    controller: str, episodes: int, seed: int, state: str, shapes: str, palm: str, only: str, weights: Path | None
+) -> str:
     told = f"toolwright eval reorient --controller {controller} --episodes {episodes} --seed {seed}"
-    told += f" --state {state}" if controller == "planner" else ""
+    told += f" --state {state}" if controller != "learned" else ""
+    told += f" --weights {weights}" if weights is not None else ""
     told += f" --shapes {shapes}" if shapes != "all" else ""
     told += f" --palm {palm}" if palm != "up" else ""
     return told + (f" --only '{only}'" if only else "")

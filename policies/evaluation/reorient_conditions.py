@@ -35,8 +35,8 @@ class Condition:
         """The title as a name of a folder."""
         return self.title.replace(", ", "_").replace(" ", "_")
 
-    def config(self, shapes: str, horizon: int, by_camera: bool) -> ReorientConfig:
-        """The task. What sees by camera says itself when to stop, and keeps its goal."""
+    def config(self, shapes: str, horizon: int, says: bool) -> ReorientConfig:
+        """The task. A controller that `says` itself when to stop, for it sees by camera, keeps its goal."""
         cone, down = PALMS[self.palm]
         return ReorientConfig(
             part=self.part,
@@ -46,8 +46,8 @@ class Condition:
             tolerance=self.tolerance,
             palm=(cone, cone),
             down=down,
-            stop=0.0 if by_camera else ReorientConfig.stop,
-            renew=not by_camera,
+            stop=0.0 if says else ReorientConfig.stop,
+            renew=not says,
         )
 
 

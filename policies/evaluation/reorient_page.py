@@ -55,8 +55,10 @@ def write(
         page.table([row for condition, looks in seen.items() for row in _confusion(condition, looks)])
         page.heading("What the controller said in the end")
         page.table([_declared(condition, played[condition].judged) for condition in seen])
+    tracked = {condition: looks for condition, looks in seen.items() if np.isfinite(looks.turn).all()}
+    if tracked:  # a student knows of no pose
         page.heading("Tracker: error of the pose seen, at every look")
-        page.table([_tracker(condition, looks) for condition, looks in seen.items()])
+        page.table([_tracker(condition, looks) for condition, looks in tracked.items()])
     first = next(iter(played)).title
     families = {name.removeprefix(f"{first}, "): group for name, group in groups.items() if f"{first}, " in name}
     if families:
@@ -72,9 +74,9 @@ def write(
         "Settled: within the tolerance for 0.2 s while no joint is faster than 0.25 rad/s and the object slower than "
         "0.04 m/s and 0.5 rad/s. Touched: within it at any moment. Moderate physics are drawn anew for each episode: "
         "mass, friction, motors, latency, joint zeros, noise, pushes. The planner knows the true state, or by camera "
-        "what a tracker makes of a depth camera's pictures, and then says itself when it is done; a policy sees the "
-        "state with that noise. Intervals are 95 % Wilson intervals. In videos the small copy in a corner shows the "
-        "goal."
+        "what a tracker makes of a depth camera's pictures, and then says itself when it is done; the learned policy "
+        "sees the state with that noise; the student has joints and a cloud of the object, and says when it is done. "
+        "Intervals are 95 % Wilson intervals. In videos the small copy in a corner shows the goal."
     )
     return page.save(folder / "index.html")
 

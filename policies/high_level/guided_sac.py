@@ -53,7 +53,8 @@ class GuidedSAC(SAC):
         if self.ent_coef_optimizer is None or self.log_ent_coef is None:
             return self.ent_coef_tensor
         price = self.log_ent_coef.detach().exp()
-        _descend(self.ent_coef_optimizer, -(self.log_ent_coef * (likelihood + float(self.target_entropy)).detach()).mean())
+        too_sure = (likelihood + float(self.target_entropy)).detach()
+        _descend(self.ent_coef_optimizer, -(self.log_ent_coef * too_sure).mean())
         return price
 
     def _fit_critics(self, batch: Any, price: torch.Tensor) -> None:

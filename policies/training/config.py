@@ -31,6 +31,23 @@ class PPOConfig:
 
 
 @dataclass
+class StudentConfig:
+    """Distillation of the policy that turns things by what a real hand has."""
+
+    data: str = "runs/plan-data/reorient"  # folder, or several with ":" between, of labels with states
+    complete: int = 20  # epochs with complete clouds; with few labels more of them only learn these by heart
+    rendered: int = 10  # epochs with rendered ones
+    sequences: int = 16  # of one update
+    learning_rate: float = 1e-3
+    stop: float = 0.2  # weight of the stop's part of the loss
+    rare: float = 4.0  # times that a moment at the goal counts there: they are few
+    jitter: float = 0.002  # m, standard deviation of noise on points
+    seed: int = 1
+    worlds: int = 32  # of the evaluation after each stage; 0: none
+    threads: int = 1  # of the physics
+
+
+@dataclass
 class TrainConfig:
     """One training."""
 
@@ -106,12 +123,24 @@ def reorient_demo() -> TrainConfig:
     )
 
 
+def reorient_student() -> StudentConfig:
+    """From the labels of `toolwright plan-data`."""
+    return StudentConfig()
+
+
+def reorient_student_demo() -> StudentConfig:
+    """A few epochs: to see that it learns at all."""
+    return StudentConfig(complete=6, rendered=2, worlds=4)
+
+
 CONFIGS = {
     "held_tool": held_tool,
     "held_tool_demo": held_tool_demo,
     "held_tools": held_tools,
     "reorient": reorient,
     "reorient_demo": reorient_demo,
+    "reorient_student": reorient_student,
+    "reorient_student_demo": reorient_student_demo,
     "pick": pick,
     "pick_demo": pick_demo,
 }

@@ -17,6 +17,7 @@ import numpy as np
 from toolwright.policies.palm.planner import Planner, PlannerConfig
 from toolwright.policies.weights import Actor
 from toolwright.sim.models.physics import SUBSTEPS
+from toolwright.sim.randomize_reorient import SIZES
 from toolwright.sim.tasks.reorient import ReorientConfig, ReorientTask
 
 ROOT = Path("runs/plan-data/reorient")
@@ -32,6 +33,7 @@ class DataConfig:
     steps: int = 64  # control steps of a shard
     noise: float = 0.3  # standard deviation on the actions carried out: states beside the planner's own path
     student_share: float = 0.7  # of worlds and moments that a student, where there is one, moves the hand
+    threads: int = 0  # of the physics; 0: all cores
 
 
 @dataclass(frozen=True)
@@ -90,21 +92,20 @@ def _path(folder: Path, i: int) -> Path:
 
 
 def _shard(rng: np.random.Generator, config: DataConfig, student: Actor | None) -> dict[str, np.ndarray]:
-    task = ReorientTask(config.task, config.worlds, rng)
+    task = ReorientTask(config.task, config.worlds, rng, config.threads)
     task.frozen = True
     task.cone[:] = rng.uniform(0, config.task.palm[1]) if config.task.palm[1] > 0 else 0.0
     everyone = np.arange(task.n)
     task.reset(everyone)
-    planner = Planner(task, config.planner, rng)
-    observations, actions, spreads = [], [], []
+    planner = Planner(task, config.planner, rng, config.threads)
+    labels: list[dict[str, np.ndarray]] = []
     settled = dropped = 0
     for step in range(config.steps):
-        seen = task.observe()
+        seen, state = task.observe(), _state(task)
         action = planner.act()
         if step % config.planner.every == 0:
-            observations.append(seen["observation"].astype(np.float32))
-            actions.append(action.astype(np.float32))
-            spreads.append(planner.spread.astype(np.float32))
+            done = {"action": action, "spread": planner.spread, "toward": planner.goal}
+            labels.append(_short({"observation": seen["observation"], **state, **done}))
             theirs = rng.random(task.n) < config.student_share if student is not None else np.zeros(task.n, bool)
         moved = action + config.noise * rng.normal(size=action.shape)
         if student is not None:
@@ -120,10 +121,18 @@ def _shard(rng: np.random.Generator, config: DataConfig, student: Actor | None) 
         if len(ended):
             # Their next planning is due with everybody's: labels stay in step.
             task.reset(ended)
-    return {
-        "observation": np.concatenate(observations),
-        "action": np.concatenate(actions),
-        "spread": np.concatenate(spreads),
-        "settled": np.array(settled),
-        "dropped": np.array(dropped),
-    }
+    joined = {name: np.concatenate([label[name] for label in labels]) for name in labels[0]}
+    return joined | {"settled": np.array(settled), "dropped": np.array(dropped)}
+
+
+def _state(task: ReorientTask) -> dict[str, np.ndarray]:
+    """Where everything is, one row for each world: what a cloud can be seen from later."""
+    names = np.array([task.shapes[v // task.sizes].name for v in task.variant])
+    size = np.array(SIZES if task.sizes > 1 else (1.0,))[task.variant % task.sizes]
+    what = {"world": np.arange(task.n), "shape": names, "size": size}
+    return what | {"pose": task.qpos[:, 16:], "gravity": task.gravity, "goal": task.goal}
+
+
+def _short(label: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A copy in single precision."""
+    return {name: a.astype(np.float32) if a.dtype == np.float64 else a.copy() for name, a in label.items()}

@@ -50,6 +50,10 @@ def main(task: str, overrides: list[str], resume: bool = False, demo: bool = Fal
         from toolwright.policies.high_level.train import PickTraining
 
         return PickTraining(name, config, folder, state).run()
+    if task == "reorient_student":
+        from toolwright.policies.training.student import StudentTraining
+
+        return StudentTraining(name, config, folder, state).run()
     return Training(name, config, folder, state).run()
 
 

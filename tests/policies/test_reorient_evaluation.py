@@ -149,7 +149,7 @@ def test_saying_done_elsewhere_is_told_apart_from_not_saying_it() -> None:
     [
         ({"shapes": "teapot"}, "no shapes 'teapot'.*composed, convex"),
         ({"only": "sideways"}, "no condition with 'sideways'.*nominal, train"),
-        ({"state": "camera", "controller": "learned"}, "only the planner"),
+        ({"state": "camera", "controller": "learned"}, "only planner and student"),
     ],
 )
 def test_what_cannot_be_evaluated_is_refused_by_name(change: dict[str, str], why: str, tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_what_cannot_be_evaluated_is_refused_by_name(change: dict[str, str], why
 
 def test_a_palm_faces_where_the_condition_says() -> None:
     for palm, least, most in (("up", 0.99, 1.0), ("down", -1.0, -0.99)):
-        config = Condition("nominal", "train", 0.4, palm).config("cube", 200, by_camera=False)
+        config = Condition("nominal", "train", 0.4, palm).config("cube", 200, says=False)
         task = ReorientTask(config, 3, np.random.default_rng(0), 1)
         task.reset(np.arange(3))
         facing = task._gravity_end @ UP

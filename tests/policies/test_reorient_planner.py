@@ -113,3 +113,44 @@ def test_a_world_that_is_stuck_is_turned_elsewhere_for_a_while_and_then_on_to_it
         asked.append((planner.goal == task.goal).all(axis=1))
     assert [bool(a[0]) for a in asked] == [True, True, True, False, False, True, True]
     assert all(a[1] for a in asked)
+
+
+def test_what_the_planner_did_on_a_detour_is_no_label_for_the_goal_that_is_observed(tmp_path: Path) -> None:
+    from toolwright.policies.training import clone
+
+    goal = np.tile([1.0, 0, 0, 0], (4, 1))
+    toward = goal.copy()
+    toward[2] = [0, 1, 0, 0]
+    rows = np.arange(4)[:, None] * np.ones(5)
+    np.savez(tmp_path / "shard_00000.npz", observation=rows, action=rows, goal=goal, toward=toward)
+    observation, action = clone._read([tmp_path / "shard_00000.npz"])
+    assert observation[:, 0].tolist() == action[:, 0].tolist() == [0, 1, 3]
+
+
+def test_a_label_comes_with_the_state_it_belongs_to(tmp_path: Path) -> None:
+    config = DataConfig(ReorientConfig(shapes="letter"), replace(EAGER, plans=4), worlds=2, steps=4, threads=1)
+    reorient_data.generate(tmp_path, 1, 3, config)
+    with np.load(tmp_path / "shard_00000.npz") as shard:
+        assert len(shard["action"]) == 4 and shard["world"].tolist() == [0, 1, 0, 1]
+        assert shard["pose"].shape == (4, 7) and np.allclose(np.linalg.norm(shard["pose"][:, 3:], axis=1), 1, atol=1e-5)
+        assert np.array_equal(shard["goal"], shard["toward"])  # nobody is stuck yet
+        assert all("letter" in name for name in shard["shape"])
+        assert np.isclose(shard["size"][:, None], [0.95, 1.0, 1.05]).any(axis=1).all()
+
+
+def test_a_clone_is_judged_once_for_each_number_of_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from toolwright.policies.training import clone, label_curve
+
+    config = DataConfig(ReorientConfig(shapes="cube"), replace(EAGER, plans=4), worlds=2, steps=4, threads=1)
+    reorient_data.generate(tmp_path / "labels", 3, 3, config)
+    monkeypatch.setattr(label_curve.ReorientConfig, "horizon", 3)
+    lines: list[str] = []
+    points = label_curve.curve([tmp_path / "labels"], [2, 3], 4, tmp_path, report=lines.append)
+    assert [(p.shards, p.labels) for p in points] == [(2, 8), (3, 12)] and lines[1].startswith("12 labels")
+    assert all(p.dropped + p.settled <= p.episodes == 4 for p in points)
+    monkeypatch.setattr(label_curve, "_point", lambda *args: pytest.fail("judged again"))
+    assert label_curve.curve([tmp_path / "labels"], [2, 3], 4, tmp_path, report=lines.append) == points
+    label_curve.draw(points, tmp_path / "labels.png")
+    assert (tmp_path / "labels.png").stat().st_size > 5000
+    with pytest.raises(clone.CloneError, match="toolwright plan-data"):
+        label_curve.curve([tmp_path / "labels"], [4], 4, tmp_path)
