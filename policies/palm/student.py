@@ -133,7 +133,8 @@ class Student:
         try:
             found, card = arrays.load(folder, "student")
         except WeightsError as error:
-            raise WeightsError(f"{error}; train one with `toolwright train reorient_student`") from error
+            mend = "train one with `toolwright train reorient_student`, then add --weights FOLDER"
+            raise WeightsError(f"{error}; {mend}") from error
         return cls(found, card)
 
 

@@ -244,7 +244,7 @@ def test_a_guided_actor_stays_with_the_heuristic_where_critics_know_nothing(tmp_
 
     away = {}
     for weight in (0.0, 20.0):
-        sac = replace(_tiny().sac, cloned=300, guide=weight, updates=40, learning_rate=1e-3)
+        sac = replace(_tiny().sac, cloned=200, guide=weight, updates=8, learning_rate=3e-3)
         training = PickTraining("pick", _tiny(sac=sac), tmp_path / str(weight), show=lambda line: None)
         training.run()
         assert training.clone is not None
