@@ -99,5 +99,5 @@ class Composite:
                 continue
             try:
                 call(device)
-            except Exception:
+            except Exception:  # whatever a driver raises: the others have to be told, too
                 log.exception("%s could not be told", name)

@@ -369,7 +369,7 @@ class SafetyGate:
         self._course = None
         try:
             self._robot.stop(reason)
-        except Exception:
+        except Exception:  # whatever a driver raises: the report must still go out
             log.exception("the robot could not be told to stop")
         self._report(GateReport(self._clock(), {limit: self.joints.names}, reason))
 
@@ -382,7 +382,7 @@ class SafetyGate:
         if report.acted and self._on_event is not None:
             try:
                 self._on_event(report)
-            except Exception:
+            except Exception:  # a listener must not undo a stop
                 log.exception("the gate's event callback failed")
 
     def _mask(self, barrier: Barrier) -> np.ndarray:

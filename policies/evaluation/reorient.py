@@ -79,7 +79,12 @@ _SEEING = (
     "sim/camera.py",
     "sim/shape_distance.py",
 )
-_STUDENT = ("policies/palm/aim.py", "policies/palm/arrays.py", "policies/palm/student.py", "policies/palm/surface.py")
+_STUDENT = (
+    "policies/palm/aim.py",
+    "policies/palm/student.py",
+    "policies/palm/surface.py",
+    "policies/weights/__init__.py",
+)
 
 
 @dataclass(frozen=True)

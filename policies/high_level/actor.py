@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolwright.hardware.robot import F64
-from toolwright.policies.weights import FOLDER, WeightsError
+from toolwright.policies.weights import FOLDER, WeightsError, by_layer, write
 
 GOAL_SCALE, NEAR_SCALE = 5.0, 30.0  # 1/m, of the goal, and of where it is from the object and from the tips
 _NEAR = 3.0  # these are clipped to
@@ -56,16 +55,7 @@ class HighLevelActor:
 
 def save(actor: HighLevelActor, folder: Path) -> None:
     """Writes `policy.safetensors` and `card.json`, each atomically."""
-    from safetensors.numpy import save as encode
-
-    folder.mkdir(parents=True, exist_ok=True)
-    tensors = {}
-    for i, (weight, bias) in enumerate(actor.layers):
-        tensors[f"{i}.weight"], tensors[f"{i}.bias"] = np.ascontiguousarray(weight), np.ascontiguousarray(bias)
-    for name, content in ((FILE, encode(tensors)), ("card.json", (json.dumps(actor.card, indent=1) + "\n").encode())):
-        temporary = folder / f".{name}.tmp"
-        temporary.write_bytes(content)
-        os.replace(temporary, folder / name)
+    write(folder, FILE, by_layer(actor.layers), actor.card)
 
 
 def load(folder: Path | None = None) -> HighLevelActor:

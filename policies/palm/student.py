@@ -7,6 +7,7 @@ head of its own says when to stop.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,17 +18,16 @@ from numpy.typing import NDArray
 
 from toolwright.hardware.reorient import ACTIONS, CENTER
 from toolwright.hardware.robot import F64
-from toolwright.policies.palm import arrays
 from toolwright.policies.palm.aim import aim
-from toolwright.policies.palm.arrays import elu
 from toolwright.policies.palm.control import DECLARED, SPEED_STEP, STILL, Log
 from toolwright.policies.palm.eye import CAMERA, TaskEyes
 from toolwright.policies.palm.surface import Surfaces
-from toolwright.policies.weights import WeightsError
+from toolwright.policies.weights import WeightsError, elu, write
 from toolwright.sim.randomize_reorient import SIZES
 from toolwright.sim.tasks.reorient import ReorientTask
 
 FOLDER = Path(__file__).parents[1] / "weights" / "reorient" / "student"
+FILE = "student.safetensors"
 SEEN = 64  # points of a cloud, and of the goal's
 POINT = 7  # numbers about a point
 EVERY = 2  # control steps between two looks, as the planner's labels have it
@@ -121,7 +121,7 @@ class Student:
 
     def save(self, folder: Path = FOLDER) -> None:
         """Writes it into a folder."""
-        arrays.save(folder, "student", self.weights, self.card)
+        write(folder, FILE, {name: array.astype(np.float16) for name, array in self.weights.items()}, self.card)
 
     @classmethod
     def load(cls, folder: Path = FOLDER) -> Self:
@@ -130,12 +130,16 @@ class Student:
         Raises:
             WeightsError: there is none, or it is damaged.
         """
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
         try:
-            found, card = arrays.load(folder, "student")
-        except WeightsError as error:
+            tensors = load_file(folder / FILE)
+            card = json.loads((folder / "card.json").read_text())
+        except (OSError, SafetensorError, ValueError) as error:
             mend = "train one with `toolwright train reorient_student`, then add --weights FOLDER"
-            raise WeightsError(f"{error}; {mend}") from error
-        return cls(found, card)
+            raise WeightsError(f"no student in {folder}: {error}; {mend}") from error
+        return cls({name: array.astype(np.float32) for name, array in tensors.items()}, card)
 
 
 class StudentControl:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -42,26 +43,37 @@ class Actor:
         for i, (weight, bias) in enumerate(self.layers):
             x = x @ weight.T + bias
             if i < len(self.layers) - 1:
-                x = np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
+                x = elu(x)
         return np.clip(x, -1, 1)
 
 
 def save(actor: Actor, folder: Path) -> None:
     """Writes `policy.safetensors` and `card.json`, each atomically."""
+    card = dict(actor.card, goal_scale=actor.goal_scale, error_scale=actor.error_scale)
+    write(folder, "policy.safetensors", by_layer(actor.layers), card)
+
+
+def by_layer(layers: Iterable[tuple[NDArray[Any], NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+    """Weights and biases by the names that they have on disk."""
+    rows = ((i, *pair) for i, pair in enumerate(layers))
+    return {name: array for i, weight, bias in rows for name, array in ((f"{i}.weight", weight), (f"{i}.bias", bias))}
+
+
+def write(folder: Path, name: str, tensors: Mapping[str, NDArray[Any]], card: Mapping[str, Any]) -> None:
+    """Writes arrays to a safetensors file of this name and `card.json` beside it, each atomically."""
     from safetensors.numpy import save as encode
 
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {}
-    for i, (weight, bias) in enumerate(actor.layers):
-        tensors[f"{i}.weight"], tensors[f"{i}.bias"] = np.ascontiguousarray(weight), np.ascontiguousarray(bias)
-    card = dict(actor.card, goal_scale=actor.goal_scale, error_scale=actor.error_scale)
-    for name, content in (
-        ("policy.safetensors", encode(tensors)),
-        ("card.json", (json.dumps(card, indent=1) + "\n").encode()),
-    ):
-        temporary = folder / f".{name}.tmp"
-        temporary.write_bytes(content)
-        os.replace(temporary, folder / name)
+    content = encode({key: np.ascontiguousarray(array) for key, array in tensors.items()})
+    for file, data in ((name, content), ("card.json", (json.dumps(dict(card), indent=1) + "\n").encode())):
+        temporary = folder / f".{file}.tmp"
+        temporary.write_bytes(data)
+        os.replace(temporary, folder / file)
+
+
+def elu(x: NDArray[Any]) -> NDArray[Any]:
+    """The networks' nonlinearity."""
+    return np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
 
 
 def load(name: str, folder: Path | None = None) -> Actor:
