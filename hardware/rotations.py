@@ -50,6 +50,14 @@ def to_rotvec(q: F64) -> F64:
     return np.where(sine > 1e-9, q[..., 1:] / np.maximum(sine, 1e-9) * angle, 2 * q[..., 1:])
 
 
+def matrix(r: F64) -> F64:
+    """(3, 3) rotation by one vector (3,) [rad] (Rodrigues)."""
+    angle = float(np.sqrt(r @ r))
+    x, y, z = r / max(angle, 1e-12)
+    K = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.asarray(np.eye(3) + np.sin(angle) * K + (1 - np.cos(angle)) * K @ K)
+
+
 def about_y(angle: F64 | float) -> F64:
     """Quaternions that turn by `angle` (...) [rad] about y."""
     half = np.asarray(angle, dtype=np.float64) / 2

@@ -24,7 +24,8 @@ MAY_IMPORT = {
 SEAMS = {"sim": {"toolwright.perception.scene"}}
 # Scripts that make training data for perception may look into the simulation.
 DATA_SCRIPTS = "perception/generate_*.py"
-HEAVY = {"torch", "mujoco", "open3d", "rclpy", "stable_baselines3", "scipy", "matplotlib", "hydra", "numpy", "pydantic"}
+HEAVY = {"torch", "mujoco", "open3d", "rclpy", "stable_baselines3", "scipy", "matplotlib", "hydra", "numpy"}
+HEAVY |= {"numba", "pydantic"}
 SECONDS = 0.5
 
 

@@ -59,7 +59,7 @@ class Mended:
     def matrix(self) -> F64:
         """(4, 4) that puts a cloud right."""
         T = np.eye(4)
-        T[:3, :3] = _turned(self.turn)
+        T[:3, :3] = rotations.matrix(self.turn)
         T[:3, 3] = self.shift + self.pivot - T[:3, :3] @ self.pivot
         return T
 
@@ -96,41 +96,24 @@ def align(points: F64, eye: F64, tool: ToolModel, mended: Mended, hand: HandMode
         mended: the hand's joints.
         hand: its model.
     """
-    tips, covariance = _fingertips(mended, hand)
-    start = tool.taken[:3, :3], tool.taken[:3, 3], 0.5 * (tool.reach[0] + tool.reach[1])
-    R, t, joint = start
-    low, high = tool.reach[0] - _PLAY * (tool.reach[1] - tool.reach[0]), tool.reach[1]
-    towards = rays(points, eye)
-    prior = np.append(_TAKEN, _JOINT * (tool.reach[1] - tool.reach[0])) ** -2
-    information = np.diag(prior)
-    steps = (None,) * _FELT_STEPS + (_SCALES if len(points) else (None,))
-    weight = None
-    for number, scale in enumerate(steps):
-        information = np.diag(prior)
-        off = rotations.to_rotvec(quaternion(R @ start[0].T))
-        pull = prior * np.concatenate([off, t - start[1], [joint - start[2]]])
-        jacobian, rest, out = _held(tips, tool, R, t, joint)
-        if weight is None or number <= _FELT_STEPS:  # later it hardly changes
-            weight = _weight(covariance, out)
-        held = (weight @ jacobian).reshape(9, 7)
-        information += held.T @ jacobian.reshape(9, 7)
-        pull += held.T @ rest.ravel()
-        if scale is not None:
-            local = (points - t) @ R
-            gap, way, limb = seen_surface(tool, local, towards @ R, joint)
-            jacobian = np.empty((len(points), 7))
-            out = way @ R.T
-            jacobian[:, :3] = _cross(out, points - t)
-            jacobian[:, 3:6] = -out
-            jacobian[:, 6] = -np.einsum("ni,ni->n", tool.moves(local, limb), way)
-            scaled = jacobian * ((1 / (1 + (gap / scale) ** 2) ** 2) / _NOISE**2)[:, None]
-            information += scaled.T @ jacobian
-            pull += scaled.T @ gap
-        step = -np.linalg.solve(information, pull)
-        R = _turned(step[:3]) @ R
-        t = t + step[3:6]
-        joint = float(np.clip(joint + step[6], low, high))
-    return Aligned(R, t, joint, information, tips)
+    from toolwright.perception.affordance import compiled  # not where only the values are needed
+
+    low, high = tool.reach
+    span = high - low
+    R, t, joint, sure = compiled.fit(
+        points,
+        rays(points, eye),
+        *(tips := _fingertips(mended, hand)),
+        tool.solids,
+        tool.grips,
+        tool.slide,
+        (low - _PLAY * span, high),
+        (tool.taken[:3, :3].copy(), tool.taken[:3, 3].copy(), 0.5 * (low + high)),
+        np.append(_TAKEN, _JOINT * span) ** -2,
+        np.array((0.0,) * _FELT_STEPS + (_SCALES if len(points) else (0.0,))),
+        (_FRONT, _NOISE, _ALONG, _ACROSS),
+    )
+    return Aligned(R, t, joint, sure, tips[0])
 
 
 def felt(q: F64, tool: ToolModel, hand: HandModel) -> Aligned:
@@ -154,28 +137,6 @@ def seen_surface(tool: ToolModel, points: F64, towards: F64, joint: float) -> tu
     return gap - _FRONT * np.einsum("ni,ni->n", way, towards), way, limb
 
 
-def _held(tips: F64, tool: ToolModel, R: F64, t: F64, joint: float) -> tuple[F64, F64, F64]:
-    """Fingertips against where they took the tool: Jacobians (3, 3, 7), residuals (3, 3) [m], ways out (3, 3)."""
-    turns, places = tool.limbs(joint)
-    turn, limb = turns[tool.grip_limb], tool.grip_limb
-    grip = (turn @ tool.grip[..., None])[..., 0] + places[limb]
-    out = (turn @ tool.grip_out[..., None])[..., 0] @ R.T
-    arm = grip @ R.T
-    jacobian = np.zeros((3, 3, 7))
-    x, y, z = arm.T
-    jacobian[:, 0, 1], jacobian[:, 0, 2], jacobian[:, 1, 0] = z, -y, -z
-    jacobian[:, 1, 2], jacobian[:, 2, 0], jacobian[:, 2, 1] = x, y, -x
-    jacobian[:, :, 3:6] = np.eye(3)
-    jacobian[:, :, 6] = tool.moves(grip, limb) @ R.T
-    return jacobian, arm + t - tips, out
-
-
-def _weight(covariance: F64, out: F64) -> F64:
-    """(3, 3, 3): how much fingertips count, that roll along a limb and press into it (3, 3) a little."""
-    spread = covariance + _ALONG**2 * np.eye(3) + (_ACROSS**2 - _ALONG**2) * out[:, :, None] * out[:, None]
-    return np.asarray(np.linalg.inv(spread), dtype=np.float64)
-
-
 def _fingertips(mended: Mended, hand: HandModel) -> tuple[F64, F64]:
     """Middles (3, 3) [m] of the fingertips that hold, palm frame, and their covariances (3, 3, 3)."""
     pos, rotation = hand.poses(mended.q)
@@ -195,14 +156,6 @@ def quaternion(R: F64) -> F64:
     vee = np.array([R[2, 1] - R[1, 2], R[0, 2] - R[2, 0], R[1, 0] - R[0, 1]])
     w = np.sqrt(max(1 + np.trace(R), 1e-12)) / 2
     return np.array([w, *(vee / (4 * w))])
-
-
-def _turned(by: F64) -> F64:
-    """(3, 3) rotation by a vector (3,) [rad] (Rodrigues)."""
-    angle = float(np.sqrt(by @ by))
-    x, y, z = by / max(angle, 1e-12)
-    K = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.eye(3) + np.sin(angle) * K + (1 - np.cos(angle)) * K @ K
 
 
 def _cross(a: F64, b: F64) -> F64:

@@ -85,7 +85,7 @@ def split(cloud: F64, q: F64, hand: HandModel, rng: np.random.Generator) -> Tool
     if len(near) > CONSIDERED:
         near = near[rng.choice(len(near), CONSIDERED, replace=False, shuffle=False)]
     points = near.astype(np.float32)
-    gap = hand.distance(points, q) if len(points) else np.zeros(0, np.float32)
+    gap = hand.distance(points, q).astype(np.float32)
     free, own = gap > HAND_NEAR, (gap <= HAND_NEAR) & (gap > HAND_DEEP)
     return ToolCloud(points[free], gap[free], points[own], gap[own])
 

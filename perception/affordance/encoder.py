@@ -87,6 +87,8 @@ class Affordance:
         """
         import onnxruntime
 
+        from toolwright.perception.affordance.compiled import compile_now
+
         folder = folder or FOLDER
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -107,6 +109,7 @@ class Affordance:
             raise EncoderError(f"the tool encoder in {folder} reads another input than this version's: train it anew")
         if cards["object"]["directions"] != {"yaws": YAWS, "tilts": list(TILTS)}:
             raise EncoderError(f"the object encoder in {folder} has other directions than this version: train it anew")
+        compile_now()
         return cls(sessions, cards, HandModel.load())
 
     def tool(self, cloud_palm: F64, joints: F64, eye: F64, tool: ToolModel) -> ToolEstimate:
@@ -135,7 +138,7 @@ class Affordance:
         )
         rotation, fitted = read.aligned.rotation, read.tip(tool)
         place = fitted + rotation @ tip[0]
-        mended = rotation @ rotations.rotate(rotations.from_rotvec(turn[0]), np.eye(3)).T
+        mended = rotation @ rotations.matrix(turn[0].astype(np.float64))
         opening_error, tip_error = (float(error) for error in errors[0])
         return ToolEstimate(
             opening=read.opening + float(opening[0]),

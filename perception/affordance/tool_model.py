@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,41 +70,21 @@ class ToolModel:
         Returns:
             Signed distance (n,) [m], the way out (n, 3), and the limb (n,).
         """
+        from toolwright.perception.affordance.compiled import nearest  # not where only the values are needed
+
         turns, places = self.limbs(joint)
-        turn = turns[self.limb] @ self.turn
-        at = (turns[self.limb] @ self.at[..., None])[..., 0] + places[self.limb]
-        local = turn.transpose(0, 2, 1) @ (points.T - at[..., None])  # (k, 3, n)
-        beyond = np.abs(local) - self.half[..., None]
-        rounds = self._rounds
-        if len(rounds):
-            beyond[rounds, 0] = np.hypot(local[rounds, 0], local[rounds, 1]) - self.half[rounds, :1]
-            beyond[rounds, 1] = -1.0
-        out = np.maximum(beyond, 0)
-        length = np.sqrt(out[:, 0] ** 2 + out[:, 1] ** 2 + out[:, 2] ** 2)
-        deepest = np.maximum(np.maximum(beyond[:, 0], beyond[:, 1]), beyond[:, 2])
-        gap = length + np.minimum(deepest, 0) - self.radius[:, None]
-        solid, row = gap.argmin(axis=0), np.arange(len(points))
-        far, local = length[solid, row], local[solid, :, row]
-        inside = far < 1e-9
-        way = out[solid, :, row] / np.maximum(far, 1e-9)[:, None]
-        if inside.any():
-            way[inside] = _EDGES[beyond[solid, :, row][inside].argmax(axis=1)]
-        side = np.sign(local)
-        turned = ~self.box[solid]
-        if turned.any():
-            across = local[turned, :2]
-            side[turned, :2] = across / np.maximum(np.hypot(across[:, 0], across[:, 1]), 1e-9)[:, None]
-            way[turned, 1] = way[turned, 0]
-        way *= side
-        return gap[solid, row], (turn[solid] @ way[..., None])[..., 0], self.limb[solid]
+        of_limb = turns[self.limb]
+        center = (of_limb @ self.at[..., None])[..., 0] + places[self.limb]
+        axes = (of_limb @ self.turn).transpose(0, 2, 1)
+        gap, way, solid = nearest(points, center, axes, self.half, self.radius, ~self.box)
+        return gap, way, self.limb[solid]
 
     @cached_property
-    def _rounds(self) -> NDArray[np.intp]:
-        return np.flatnonzero(~self.box)
+    def solids(self) -> tuple[Any, ...]:
+        """As `compiled.fit` reads them."""
+        return self.limb, self.at, self.turn, self.half, self.radius, ~self.box
 
-    def moves(self, points: F64, limb: NDArray[np.intp]) -> F64:
-        """(n, 3): how points (n, 3) of limbs (n,) move with the joint, mid frame, for one rad or meter."""
-        if self.slide:
-            return np.where(limb[:, None] == 1, [0.0, 0, -1.0], 0.0)
-        half = np.where(limb == 1, 0.5, -0.5)
-        return np.stack([half * points[:, 2], np.zeros(len(points)), -half * points[:, 0]], axis=1)
+    @cached_property
+    def grips(self) -> tuple[Any, ...]:
+        """As `compiled.fit` reads them."""
+        return self.grip_limb, self.grip, self.grip_out

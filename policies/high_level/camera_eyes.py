@@ -154,7 +154,7 @@ class CameraEyes:
         """Rotation (3, 3) and tips (3,) [m] of the tool in the palm, and opening [m]: felt, and put right by looks."""
         found = felt(q, self._known, self._encoder.hand)
         off = self._of(i).offset
-        rotation = _turned(off[3:6]) @ found.rotation
+        rotation = rotations.matrix(off[3:6]) @ found.rotation
         tip = found.place + found.rotation @ self._known.tip + off[:3]
         return rotation, tip, self._known.opening(found.joint) + float(off[6])
 
@@ -183,7 +183,7 @@ class CameraEyes:
         gain = _MINE if mine.looks else 1.0
         off = np.linalg.inv(frame.T_world_cam) @ T @ seen.mended.matrix @ np.linalg.inv(T) @ frame.T_world_cam
         step = np.eye(4)
-        step[:3, :3] = _turned(gain * rotations.to_rotvec(quaternion(off[:3, :3])))
+        step[:3, :3] = rotations.matrix(gain * rotations.to_rotvec(quaternion(off[:3, :3])))
         step[:3, 3] = gain * off[:3, 3]
         mine.camera_found = mine.camera_found @ step
         shift = gain * (q - seen.mended.q)
@@ -246,7 +246,3 @@ def _labels(model: mujoco.MjModel) -> np.ndarray:
     labels = np.array([kinds.get(name, SELF) for name in names])
     plane = model.geom_type == int(mujoco.mjtGeom.mjGEOM_PLANE)
     return np.where(plane | (model.geom_group > 2), 0, labels)
-
-
-def _turned(by: F64) -> F64:
-    return rotations.rotate(rotations.from_rotvec(by), np.eye(3)).T

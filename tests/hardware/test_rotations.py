@@ -47,6 +47,12 @@ def test_rotation_vectors_agree_with_scipy() -> None:
     assert rotations.to_rotvec(_quat(TURNS)) == pytest.approx(vectors, abs=1e-9)
 
 
+@pytest.mark.parametrize("angle", [0.0, 1e-9, 1e-3, 1.0, 3.14])
+def test_matrices_agree_with_scipy(angle: float) -> None:
+    vector = angle * np.array([2.0, -1.0, 2.0]) / 3
+    assert rotations.matrix(vector) == pytest.approx(Rotation.from_rotvec(vector).as_matrix(), abs=1e-12)
+
+
 def test_the_shorter_of_two_ways_round_is_taken() -> None:
     assert rotations.to_rotvec(-_quat(TURNS)) == pytest.approx(TURNS.as_rotvec(), abs=1e-9)
 
