@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolwright.hardware.robot import F64
-from toolwright.policies.weights import FOLDER, WeightsError, by_layer, write
+from toolwright.policies.weights import FILE, FOLDER, by_layer, layers_of, read, write
 
 GOAL_SCALE, NEAR_SCALE = 5.0, 30.0  # 1/m, of the goal, and of where it is from the object and from the tips
 _NEAR = 3.0  # these are clipped to
-FILE = "policy.safetensors"
 
 
 def features(observation: Any, goal: Any, clip: Any, join: Any) -> Any:
@@ -64,19 +62,9 @@ def load(folder: Path | None = None) -> HighLevelActor:
     Raises:
         WeightsError: missing or damaged; says what to do.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
     folder = folder or FOLDER / "high_level" / "pick"
-    try:
-        card = json.loads((folder / "card.json").read_text())
-        tensors = load_file(folder / FILE)
-        count = len(tensors) // 2
-        return HighLevelActor(tuple((tensors[f"{i}.weight"], tensors[f"{i}.bias"]) for i in range(count)), card)
-    except FileNotFoundError as error:
-        raise WeightsError(f"no policy for picking in {folder}: train it with `toolwright train pick`") from error
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise WeightsError(f"the policy in {folder} is damaged ({error}): restore it or train it anew") from error
+    missing = f"no policy for picking in {folder}: train it with `toolwright train pick`"
+    return read(folder, FILE, lambda tensors, card: HighLevelActor(layers_of(tensors), card), missing)
 
 
 def from_model(model: Any, card: dict[str, Any]) -> HighLevelActor:

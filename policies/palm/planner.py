@@ -1,8 +1,9 @@
 """Turning an object by sampling: model-predictive control over the batched physics, without training.
 
-Every few control steps it tries K plans of a short horizon for each hand on copies of its world, and follows the mean
-of the best few until the next time. The copies differ in what the controller cannot know (mass, friction, motors), so
-that what it does holds although its model is wrong, and an object that spins fast costs.
+Every few control steps it tries K plans of a short horizon for each hand on copies of its world, tries the best again
+on other copies, and follows the mean of the best few until the next time. The copies differ in what the controller
+cannot know (mass, friction, motors), so that what it does holds although its model is wrong; a plan that won by a lucky
+copy loses there. An object that spins fast costs.
 """
 
 from __future__ import annotations
@@ -73,13 +74,14 @@ class PlanCosts:
 class PlannerConfig:
     """The controller."""
 
-    plans: int = 48
+    plans: int = 96
     knots: int = 2
     knot: int = 4  # control steps of each knot
     every: int = 2  # control steps between two plannings
     sigma: float = 0.7  # standard deviation of a knot's action, which is a speed of the targets
     elite: int = 2
-    models: int = 1  # worlds with other physics that each plan is tried on; costs are averaged
+    again: int = 12  # of the plans, the best, that are tried again; 0: none
+    models: int = 4  # copies with other physics that each of these is tried on; costs are averaged
     timestep: float = 0.01  # s of the copies' physics, twice the world's: half the cost, a little softer contacts
     level: str = "moderate"  # range of those worlds' physics; "nominal": the controller trusts its model
     patience: int = 24  # control steps without progress, after which the object is turned to somewhere else for a while
@@ -97,11 +99,10 @@ class Planner:
 
     def __init__(self, task: Plannable, config: PlannerConfig, rng: np.random.Generator, nthread: int = 0) -> None:
         self.task, self.config, self.rng = task, config, rng
-        self.copies = config.plans * config.models
         model = copy(task.model)
         model.opt.timestep = config.timestep
         self._substeps = round(CONTROL_PERIOD / config.timestep)
-        self.batch = Batch(model, task.n * self.copies, nthread)
+        self.batch = Batch(model, task.n * config.plans, nthread)
         servo = ("actuator_gainprm", "actuator_biasprm", "actuator_delay")
         names = (*task.scene.variants, *servo, "geom_friction", "opt.gravity")
         self._field = {name: self.batch.expand(name) for name in names}
@@ -151,19 +152,19 @@ class Planner:
             self.plan[stuck] = 0
 
     def _replan(self, ids: np.ndarray) -> None:
-        c, rng = self.config, self.rng
+        c, rng, n = self.config, self.rng, len(ids)
         self._adopt(ids)
-        rows = (ids[:, None] * self.copies + np.arange(self.copies)).ravel()
-        for mine, theirs in self._state.values():
-            mine[rows] = np.repeat(theirs[ids], self.copies, axis=0)
-        self._field["opt.gravity"][rows] = np.repeat(9.81 * self.task.gravity[ids], self.copies, axis=0)
-
-        old = self.plan[ids].reshape(len(ids), c.knots, c.knot, ACTIONS).mean(axis=2)
-        sampled = old[:, None] + c.sigma * rng.normal(size=(len(ids), c.plans, c.knots, ACTIONS))
+        old = self.plan[ids].reshape(n, c.knots, c.knot, ACTIONS).mean(axis=2)
+        sampled = old[:, None] + c.sigma * rng.normal(size=(n, c.plans, c.knots, ACTIONS))
         sampled[:, 0], sampled[:, 1] = 0, old  # staying, and going on
         sampled = np.clip(sampled, -1, 1)
         plans = np.repeat(sampled, c.knot, axis=2)  # (n, plans, steps, 16)
-        cost = self._roll(ids, rows, plans)
+        cost = self._roll(ids, plans, np.tile(np.arange(c.plans), (n, 1)))
+        if again := min(c.again, c.plans // c.models):
+            best = np.argsort(cost, axis=1)[:, :again]
+            plans = np.take_along_axis(plans, best[:, :, None, None], axis=1)
+            others = np.sort(rng.random((n, c.plans)).argsort(axis=1)[:, : again * c.models], axis=1)
+            cost = self._roll(ids, np.repeat(plans, c.models, axis=1), others).reshape(n, again, c.models).mean(axis=2)
         best = np.argsort(cost, axis=1)[:, : c.elite]
         best_cost = np.take_along_axis(cost, best, axis=1)
         weight = np.exp(-(best_cost - best_cost[:, :1]) / _ALIKE)
@@ -173,19 +174,23 @@ class Planner:
         self.spread[ids] = np.sqrt((weight[:, :, None] * (elite[:, :, 0] - mean[:, None, 0]) ** 2).sum(axis=1))
         self.plan[ids] = mean
 
-    def _roll(self, ids: np.ndarray, rows: np.ndarray, plans: F64) -> F64:
-        """(n, plans) costs."""
+    def _roll(self, ids: np.ndarray, plans: F64, copies: np.ndarray) -> F64:
+        """Costs (n, k) of plans (n, k, steps, ACTIONS), each tried on one of its world's copies (n, k), in order."""
         c, price, task = self.config, self.config.costs, self.task
         n, k, steps = plans.shape[:3]
-        actions = np.repeat(plans, c.models, axis=1).reshape(n * self.copies, steps, ACTIONS)
-        goal = np.repeat(self.goal[ids], self.copies, axis=0)
-        command = np.repeat(task.interface.command[ids], self.copies, axis=0)
-        offset = np.repeat((task.ctrl - task.interface.command)[ids], self.copies, axis=0)
+        rows = (ids[:, None] * c.plans + copies).ravel()
+        for mine, theirs in self._state.values():
+            mine[rows] = np.repeat(theirs[ids], k, axis=0)
+        self._field["opt.gravity"][rows] = np.repeat(9.81 * task.gravity[ids], k, axis=0)
+        actions = plans.reshape(n * k, steps, ACTIONS)
+        goal = np.repeat(self.goal[ids], k, axis=0)
+        command = np.repeat(task.interface.command[ids], k, axis=0)
+        offset = np.repeat((task.ctrl - task.interface.command)[ids], k, axis=0)
         qpos, qvel, ctrl = (self.batch.bind(name) for name in ("qpos", "qvel", "ctrl"))
         total = np.zeros(len(rows))
-        error = np.repeat(orientations.angle(self.goal[ids], task.qpos[ids, 19:]), self.copies)
+        error = np.repeat(orientations.angle(self.goal[ids], task.qpos[ids, 19:]), k)
         # A hand stops at the task's goal, not at that of a detour.
-        stop = np.repeat(task.config.stop * task.config.tolerance * (self._aside[ids] == 0), self.copies)
+        stop = np.repeat(task.config.stop * task.config.tolerance * (self._aside[ids] == 0), k)
         for t in range(steps):
             moved = advance(command, actions[:, t], qpos[rows, :16])
             command = np.where((error < stop)[:, None], command, moved)  # as the hand itself will
@@ -204,7 +209,7 @@ class Planner:
                 total += error + step
         total += price.effort * (actions**2).mean(axis=(1, 2))
         total = np.where(np.isfinite(total), total, _BLOWN_UP)
-        return total.reshape(n, k, c.models).mean(axis=2)
+        return total.reshape(n, k)
 
     def _adopt(self, ids: np.ndarray) -> None:
         """Gives the copies of worlds with a new object its shape, and physics drawn from the planner's own range."""
@@ -214,9 +219,9 @@ class Planner:
             return
         self._variant[ids] = task.variant[ids]
         rng, r, m, scene = self.rng, LEVELS[self.config.level], task.model, task.scene
-        rows = (ids[:, None] * self.copies + np.arange(self.copies)).ravel()
+        rows = (ids[:, None] * self.config.plans + np.arange(self.config.plans)).ravel()
         count = len(rows)
-        variant = np.repeat(task.variant[ids], self.copies)
+        variant = np.repeat(task.variant[ids], self.config.plans)
         mass = np.exp(rng.uniform(np.log(r.mass[0]), np.log(r.mass[1]), count))
         scene.give(self._field, rows, variant, mass)
         kp, kv = randomize.scales(rng, r.kp_share, (count, 1)), randomize.scales(rng, r.kv_share, (count, 1))

@@ -7,7 +7,6 @@ head of its own says when to stop.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from toolwright.policies.palm.aim import aim
 from toolwright.policies.palm.control import DECLARED, SPEED_STEP, STILL, Log
 from toolwright.policies.palm.eye import CAMERA, TaskEyes
 from toolwright.policies.palm.surface import Surfaces
-from toolwright.policies.weights import WeightsError, elu, write
+from toolwright.policies.weights import elu, read, write
 from toolwright.sim.randomize_reorient import SIZES
 from toolwright.sim.tasks.reorient import ReorientTask
 
@@ -130,15 +129,9 @@ class Student:
         Raises:
             WeightsError: there is none, or it is damaged.
         """
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
 
-        try:
-            tensors = load_file(folder / FILE)
-            card = json.loads((folder / "card.json").read_text())
-        except (OSError, SafetensorError, ValueError) as error:
-            mend = "train one with `toolwright train reorient_student`, then add --weights FOLDER"
-            raise WeightsError(f"no student in {folder}: {error}; {mend}") from error
+        mend = "train one with `toolwright train reorient_student`, then add --weights FOLDER"
+        tensors, card = read(folder, FILE, lambda *both: both, f"no student in {folder}; {mend}")
         return cls({name: array.astype(np.float32) for name, array in tensors.items()}, card)
 
 

@@ -28,6 +28,8 @@ from toolwright.policies.tool.tool_loop import Trouble
 from toolwright.sim.object_shapes import Shape
 from toolwright.sim.tasks.reorient import ReorientConfig
 
+QUICK = PlannerConfig(plans=48, again=6)  # half the usual: a robot waits for it
+
 
 @dataclass(frozen=True)
 class TurnSettings:
@@ -68,7 +70,7 @@ class TurnUse:
         stop: Stop = always_when_near,
     ) -> None:
         self._robot, self._eyes, self._shapes = robot, perception, shapes
-        self._settings, self._planner, self._stop = settings, planner or PlannerConfig(), stop
+        self._settings, self._planner, self._stop = settings, planner or QUICK, stop
         self._arm, self._fingers = robot.joints.indices(FR3.names), robot.joints.indices(LEAP.names)
         self._motion = ArmMotion(T_world_base)
         self._expect = getattr(perception, "expect", None)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from toolwright.hardware.robot import F64
 
-FOLDER = Path(__file__).parent
+FOLDER, FILE = Path(__file__).parent, "policy.safetensors"
+_Made = TypeVar("_Made")
 
 
 class WeightsError(ValueError):
@@ -50,7 +51,7 @@ class Actor:
 def save(actor: Actor, folder: Path) -> None:
     """Writes `policy.safetensors` and `card.json`, each atomically."""
     card = dict(actor.card, goal_scale=actor.goal_scale, error_scale=actor.error_scale)
-    write(folder, "policy.safetensors", by_layer(actor.layers), card)
+    write(folder, FILE, by_layer(actor.layers), card)
 
 
 def by_layer(layers: Iterable[tuple[NDArray[Any], NDArray[Any]]]) -> dict[str, NDArray[Any]]:
@@ -71,6 +72,30 @@ def write(folder: Path, name: str, tensors: Mapping[str, NDArray[Any]], card: Ma
         os.replace(temporary, folder / file)
 
 
+def read(folder: Path, name: str, make: Callable[[dict[str, Any], dict[str, Any]], _Made], missing: str) -> _Made:
+    """What `make` makes of the arrays and the card that `write` wrote.
+
+    Raises:
+        WeightsError: with the text `missing` where there is none; else the file is damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return make(load_file(folder / name), json.loads((folder / "card.json").read_text()))
+    except FileNotFoundError as error:
+        raise WeightsError(missing) from error
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise WeightsError(f"the policy in {folder} is damaged ({error}): restore it or train it anew") from error
+
+
+def layers_of(
+    tensors: Mapping[str, NDArray[np.float32]],
+) -> tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]:
+    """What `by_layer` named: each layer's weight and bias."""
+    return tuple((tensors[f"{i}.weight"], tensors[f"{i}.bias"]) for i in range(len(tensors) // 2))
+
+
 def elu(x: NDArray[Any]) -> NDArray[Any]:
     """The networks' nonlinearity."""
     return np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
@@ -86,22 +111,13 @@ def load(name: str, folder: Path | None = None) -> Actor:
     Raises:
         WeightsError: missing or damaged; says what to do.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
     folder = folder or FOLDER / name
-    try:
-        card = json.loads((folder / "card.json").read_text())
-        tensors = load_file(folder / "policy.safetensors")
-        count = len(tensors) // 2
-        layers = tuple((tensors[f"{i}.weight"], tensors[f"{i}.bias"]) for i in range(count))
-        return Actor(layers, card["goal_scale"], card["error_scale"], card)
-    except FileNotFoundError as error:
-        raise WeightsError(
-            f"no policy '{name}' in {folder}: train it with `toolwright train {name.split('/')[0]}`"
-        ) from error
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise WeightsError(f"the policy in {folder} is damaged ({error}): restore it or train it anew") from error
+
+    def make(tensors: dict[str, Any], card: dict[str, Any]) -> Actor:
+        return Actor(layers_of(tensors), card["goal_scale"], card["error_scale"], card)
+
+    missing = f"no policy '{name}' in {folder}: train it with `toolwright train {name.split('/')[0]}`"
+    return read(folder, FILE, make, missing)
 
 
 def from_model(model: Any, card: dict[str, Any]) -> Actor:

@@ -175,7 +175,7 @@ def test_missing_and_damaged_weights_say_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="toolwright train pick"):
         actors.load(tmp_path)
     (tmp_path / "card.json").write_text("{}")
-    (tmp_path / actors.FILE).write_text("nonsense")
+    (tmp_path / "policy.safetensors").write_text("nonsense")
     with pytest.raises(WeightsError, match="damaged"):
         actors.load(tmp_path)
 

@@ -59,6 +59,23 @@ def test_the_copies_have_the_shape_of_their_world_and_a_mass_of_their_own() -> N
     assert (np.ptp(mass, axis=1) > 0.01).all() and not np.isclose(mass, task.mass[:, None]).all()
 
 
+def test_a_plan_that_won_by_a_lucky_copy_loses_when_it_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    planner = Planner(_task(1), replace(SMALL, plans=8, again=2, models=4, elite=1), np.random.default_rng(1))
+    tried: list[np.ndarray] = []
+
+    def cost(ids: np.ndarray, plans: np.ndarray, copies: np.ndarray) -> np.ndarray:
+        tried.append(plans[0])
+        if len(tried) == 1:  # of which plan 5 is the best and 6 the next
+            return np.array([[9.0, 9, 9, 9, 9, 1, 2, 9]])
+        lucky = (plans[0] == tried[0][5]).all(axis=(1, 2))
+        return np.where(lucky, [1.0, 9, 9, 9, 9, 9, 9, 9], 2.0)[None]
+
+    monkeypatch.setattr(planner, "_roll", cost)
+    planner.act()
+    assert [len(plans) for plans in tried] == [8, 8]
+    assert np.array_equal(planner.plan[0, :-1], tried[0][6][1:])
+
+
 def test_worlds_that_are_not_active_get_no_action() -> None:
     task = _task()
     action = Planner(task, EAGER, np.random.default_rng(1)).act(np.array([True, False, True]))
