@@ -59,7 +59,7 @@ EVALUATIONS: dict[str, tuple[str, ...]] = {
     "held_tool": (),
     "tools": ("tool",),
     "language": ("task", "model"),
-    "reorient": ("shapes", "controller", "state", "palm", "only", "weights"),
+    "reorient": ("shapes", "controller", "state", "palm", "only", "weights", "in_a_row"),
     "affordance": (),
 }
 
@@ -102,6 +102,12 @@ def add_arguments(parser: Parser) -> None:
         help="for reorient: where the palm faces (default: up); it begins facing up and is swung there in 2 s",
     )
     parser.add_argument(
+        "--in-a-row",
+        metavar="N",
+        type=positive,
+        help="for reorient: up to N goals one after the other in an episode, until one is missed (default: 1)",
+    )
+    parser.add_argument(
         "--weights",
         metavar="FOLDER",
         type=Path,
@@ -128,7 +134,18 @@ def run(args: argparse.Namespace) -> EvalResult:
         raise UserError("eval fetch knows the states privileged, assumed and exact")
     if args.what == "pick" and args.episodes is not None:
         raise UserError("eval pick counts by object: give --episodes-per-object instead of --episodes")
-    for option in ("scene", "tool", "task", "shapes", "palm", "only", "weights", "state", "episodes_per_object"):
+    for option in (
+        "scene",
+        "tool",
+        "task",
+        "shapes",
+        "palm",
+        "only",
+        "weights",
+        "in_a_row",
+        "state",
+        "episodes_per_object",
+    ):
         if option not in own and getattr(args, option) is not None:
             raise UserError(f"eval {args.what} has no {option}: drop --{option.replace('_', '-')}")
     asked = {name: getattr(args, name) for name in ("episodes", "target", *own) if name != "model"}

@@ -95,6 +95,7 @@ class Player:
     planner: PlannerConfig
     by_camera: bool
     seed: int
+    goals: int  # most of them in a row
     report: Callable[[str], None]
 
     def play(self, config: ReorientConfig, first: int, count: int, films: Path | None) -> Piece:
@@ -111,7 +112,7 @@ class Player:
         else:
             control = planned(task, self.planner, self.seed + first)
         watch = Watch() if films is not None and first == 0 else None
-        judged = judge(task, control, self.report, watch=watch)
+        judged = judge(task, control, self.report, watch=watch, goals=self.goals)
         if films is not None and watch is not None:
             ended = np.minimum(np.minimum(judged.settled, judged.dropped), judged.declared)[:WATCHED]
             states, success = np.array(watch.states), judged.success[:WATCHED]
@@ -132,7 +133,8 @@ def evaluate(
     actor: Actor | Student | None = None,
     weights: Path | None = None,
     planner: PlannerConfig | None = None,
-    horizon: int = 200,
+    horizon: int = 400,
+    in_a_row: int = 1,
     conditions: tuple[Condition, ...] = CONDITIONS,
     folder: Path | None = None,
     report: Callable[[str], None] = lambda line: None,
@@ -156,13 +158,15 @@ def evaluate(
         weights: folder of a training, whose policy is used instead of the shipped one; likewise.
         planner: its configuration.
         horizon: control steps for a goal.
+        in_a_row: goals that follow each other in an episode until one is missed; rates are those of the first.
         conditions: which of them.
         folder: where to write `index.html`, videos and episodes; by default one of the controller's own.
         report: called with a line of progress.
 
     Raises:
         WeightsError: no weights.
-        ConditionError: no such shapes or conditions, or a controller that has no such state.
+        ConditionError: no such shapes or conditions, a controller that has no such state, or goals in a row for one
+            that keeps its goal.
     """
     state = state or ("camera" if controller == "student" else "exact")
     by_camera = state == "camera"
@@ -174,27 +178,30 @@ def evaluate(
     default = TARGETS[label] if palm == "up" else TURNED
     if weights is not None and controller == "planner":
         raise ConditionError("the planner has no weights: add --controller learned or student")
+    says = by_camera or controller == "student"  # itself when to stop, and keeps its goal
+    if in_a_row > 1 and says:
+        raise ConditionError("what is seen by camera is turned to one goal only: drop --in-a-row, or add --state exact")
     kept = actor is None and weights is None
     if actor is None and controller == "learned":
         actor = load(TEACHER, weights)
     elif actor is None and controller == "student":
         actor = Student.load(weights or student.FOLDER)
-    player = Player(actor, planner or PlannerConfig(), by_camera, seed, report)
-    folder = folder or PAGE / (label.replace(" ", "_") + (f"_palm_{palm}" if palm != "up" else ""))
+    player = Player(actor, planner or PlannerConfig(), by_camera, seed, in_a_row, report)
+    named = label.replace(" ", "_") + (f"_palm_{palm}" if palm != "up" else "")
+    folder = folder or PAGE / (named + ("_in_a_row" if in_a_row > 1 else ""))
     chosen = _chosen(tuple(replace(c, palm=palm) for c in conditions), shapes, only)
     own: tuple[str, ...] = ()
     if kept and actor is not None:
         own = (*_STUDENT, STUDENT) if controller == "student" else (f"policies/weights/{TEACHER}/policy.safetensors",)
 
     def place(condition: Condition) -> Path:
-        settings = f"{condition.config(shapes, horizon, says)} {player.planner} {seed}"
+        settings = f"{condition.config(shapes, horizon, says)} {player.planner} {seed} {in_a_row}"
         version = source.digest((*_DEPENDS, *(_SEEING if by_camera else ()), *own), settings)
         return folder / "episodes" / f"{condition.slug}_{version}"
 
-    says = by_camera or controller == "student"  # itself when to stop, and keeps its goal
     places = {condition: place(condition) for condition in chosen}
     played: dict[Condition, list[Piece]] = {condition: [] for condition in chosen}
-    command = _command(controller, episodes, seed, state, shapes, palm, only, weights)
+    command = _command(controller, episodes, seed, state, shapes, palm, only, weights, in_a_row)
     size = min(PIECE[controller], episodes)
     for first in range(0, episodes, size):
         count, fresh = min(size, episodes - first), False
@@ -230,13 +237,22 @@ def _chosen(conditions: tuple[Condition, ...], shapes: str, only: str) -> list[C
 
 
 def _command(
-    controller: str, episodes: int, seed: int, state: str, shapes: str, palm: str, only: str, weights: Path | None
+    controller: str,
+    episodes: int,
+    seed: int,
+    state: str,
+    shapes: str,
+    palm: str,
+    only: str,
+    weights: Path | None,
+    in_a_row: int,
 ) -> str:
     told = f"toolwright eval reorient --controller {controller} --episodes {episodes} --seed {seed}"
     told += f" --state {state}" if controller != "learned" else ""
     told += f" --weights {weights}" if weights is not None else ""
     told += f" --shapes {shapes}" if shapes != "all" else ""
     told += f" --palm {palm}" if palm != "up" else ""
+    told += f" --in-a-row {in_a_row}" if in_a_row > 1 else ""
     return told + (f" --only '{only}'" if only else "")
 
 
@@ -278,6 +294,8 @@ def _group(name: str, judged: Judged, chosen: np.ndarray) -> Group:
     measured = {
         "touched_rate": float(np.isfinite(judged.touched[chosen]).mean()),
         "drop_rate": float(np.isfinite(judged.dropped[chosen]).mean()),
+        "within_10_s_rate": float((settled <= 10).mean()),
+        "in_a_row": float(judged.row[chosen].mean()),
         "median_seconds": float(np.median(times)) if len(times) else float("inf"),
         "median_spin": float(np.median(judged.spin[chosen])),
         "fastest_spin": float(judged.spin[chosen].max()),

@@ -35,14 +35,14 @@ def write(
         result: of the evaluation.
         label: who turned the object; the names of the result's groups begin with it.
         played: the episodes.
-        horizon: s for an episode.
+        horizon: s for a goal.
         command: that remakes the page.
         folder: where to.
         videos: below it, where those of each condition are.
     """
     page = Page(
         "Turning an object in the hand",
-        f"One object in the hand, one goal orientation drawn uniformly from all rotations, {horizon:g} s. "
+        f"One object in the hand, goals drawn uniformly from all rotations, {horizon:g} s for each. "
         f"Turned by: {label}. Made by: {command}",
     )
     groups = {group.name.removeprefix(f"{label}, "): group for group in result.groups}
@@ -72,11 +72,13 @@ def write(
             page.videos([path.relative_to(folder) for path in films])
     page.paragraph(
         "Settled: within the tolerance for 0.2 s while no joint is faster than 0.25 rad/s and the object slower than "
-        "0.04 m/s and 0.5 rad/s. Touched: within it at any moment. Moderate physics are drawn anew for each episode: "
-        "mass, friction, motors, latency, joint zeros, noise, pushes. The planner knows the true state, or by camera "
-        "what a tracker makes of a depth camera's pictures, and then says itself when it is done; the learned policy "
-        "sees the state with that noise; the student has joints and a cloud of the object, and says when it is done. "
-        "Intervals are 95 % Wilson intervals. In videos the small copy in a corner shows the goal."
+        "0.04 m/s and 0.5 rad/s. Touched: within it at any moment. Goals in a row: settled one after the other in "
+        "one episode until one was missed; where an episode has one goal, its rate. Moderate physics are drawn anew "
+        "for each episode: mass, friction, motors, latency, joint zeros, noise, pushes. The planner knows the true "
+        "state, or by camera what a tracker makes of a depth camera's pictures, and then says itself when it is "
+        "done; the learned policy sees the state with that noise; the student has joints and a cloud of the object, "
+        "and says when it is done. Intervals are 95 % Wilson intervals. In videos the small copy in a corner shows "
+        "the goal."
     )
     return page.save(folder / "index.html")
 
@@ -141,10 +143,12 @@ def _row(title: str, group: Group) -> dict[str, object]:
         "condition": title,
         "N": group.n,
         "settled": f"{group.success_rate:.1%} ({low:.1%} to {high:.1%})",
+        "within 10 s": f"{measured['within_10_s_rate']:.1%}",
         "touched": f"{measured['touched_rate']:.1%}",
         "dropped": f"{measured['drop_rate']:.1%}",
         "median time": f"{measured['median_seconds']:.1f} s" if np.isfinite(measured["median_seconds"]) else "-",
         "median of the fastest spin": f"{measured['median_spin']:.1f} rad/s",
+        "goals in a row, mean": f"{measured['in_a_row']:.2f}",
     }
 
 

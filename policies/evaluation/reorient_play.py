@@ -35,7 +35,7 @@ class Columns:
 
 @dataclass(frozen=True)
 class Judged(Columns):
-    """Episodes of one goal each, arrays (N,). Times [s] are infinite where it never happened."""
+    """Episodes, arrays (N,). Times [s] are of the first goal, infinite where it never happened."""
 
     settled: F64
     touched: F64
@@ -46,6 +46,7 @@ class Judged(Columns):
     spin: F64  # rad/s, fastest of the object
     joint_speed: F64  # rad/s, fastest of any joint
     declared: F64  # s: when the controller said that it is done; infinite where never, or where it says nothing
+    row: np.ndarray  # goals settled in a row until one was missed
 
     @property
     def success(self) -> np.ndarray:
@@ -161,8 +162,11 @@ def judge(
     report: Callable[[str], None] = lambda line: None,
     pause: float = 15.0,
     watch: Watch | None = None,
+    goals: int = 1,
 ) -> Judged:
-    """Plays one goal in every world. A world is left alone once its object has settled or dropped.
+    """Plays an episode in every world, which is left alone once its object has settled or dropped.
+
+    With several goals each follows the one before in the same world, until one is missed.
 
     A controller that has `declared` (N,) bool says itself when it is done: then a world is left alone, and what counts
     is whether its object has settled at that moment.
@@ -173,6 +177,7 @@ def judge(
         report: called with a line of progress.
         pause: s of wall-clock time between two lines.
         watch: gets the motion of the first worlds.
+        goals: most of them in a row; more than one need a task that renews them.
     """
     n = task.n
     task.reset(np.arange(n))
@@ -181,24 +186,27 @@ def judge(
     settled, touched, dropped = np.full(n, np.inf), np.full(n, np.inf), np.full(n, np.inf)
     error, spin, joints = task.error(), np.zeros(n), np.zeros(n)
     declared, says = np.full(n, np.inf), getattr(control, "declared", None)
-    active = np.ones(n, dtype=bool)
+    active, row = np.ones(n, dtype=bool), np.zeros(n, dtype=np.intp)
     said = time.monotonic()
-    for step in range(task.horizon):
+    for step in range(task.horizon * goals):
         task.act(control(task, active))
         task.batch.step(np.flatnonzero(active), nstep=SUBSTEPS)
         task.sense()
         info, now = task.measure(), (step + 1) * CONTROL_PERIOD
-        dropped[active & (task.failed(info) | ~np.isfinite(info["error"]))] = now
-        touched[active & (info["touched"] > 0)] = np.minimum(touched, now)[active & (info["touched"] > 0)]
-        done = active & ~np.isfinite(dropped) & (info["settled"] > 0)
+        lost = active & (task.failed(info) | ~np.isfinite(info["error"]))
+        first = active & (row == 0)
+        dropped[first & lost] = now
+        touched[first & (info["touched"] > 0)] = np.minimum(touched, now)[first & (info["touched"] > 0)]
+        done = active & ~lost & (info["settled"] > 0)
         if says is not None:
-            declared[active & ~np.isfinite(dropped) & says] = now
+            declared[active & ~lost & says] = now
             done &= says
-        settled[done] = now
-        error = np.where(active, info["error"], error)
+        settled[first & done] = now
+        row += done
+        error = np.where(first, info["error"], error)
         spin = np.where(active, np.maximum(spin, info["spin"]), spin)
         joints = np.where(active, np.maximum(joints, info["joint_speed"]), joints)
-        active &= ~np.isfinite(settled) & ~np.isfinite(dropped) & ~np.isfinite(declared)
+        active &= ~lost & ~np.isfinite(declared) & (row < goals) & (task.age < task.horizon)
         if watch is not None:
             watch.states.append(task.qpos[:WATCHED].copy())
         if time.monotonic() - said > pause:
@@ -208,4 +216,4 @@ def judge(
             break
     shapes = [task.shapes[v // task.sizes] for v in task.variant]
     names = np.array([shape.name for shape in shapes]), np.array([shape.family for shape in shapes])
-    return Judged(settled, touched, dropped, error, names[1], names[0], spin, joints, declared)
+    return Judged(settled, touched, dropped, error, names[1], names[0], spin, joints, declared, row)

@@ -139,7 +139,8 @@ class Planner:
         c, task = self.config, self.task
         fresh = task.age == 0
         error = task.error()
-        progress = fresh | (self._aside > 0) | (error < self._best - _PROGRESS) | (error < task.config.tolerance)
+        there = error < (task.config.stop or 1) * task.config.tolerance  # where the hand is told to stop
+        progress = fresh | (self._aside > 0) | (error < self._best - _PROGRESS) | there
         self._best = np.where(progress, error, self._best)
         self._waited = np.where(progress, 0, self._waited + 1)
         self._aside = np.where(fresh, 0, np.maximum(self._aside - 1, 0))

@@ -114,6 +114,20 @@ def test_what_was_said_by_camera_is_kept_and_shown_beside_what_was_true(tmp_path
     assert run() == first and tables() == page
 
 
+def test_goals_in_a_row_are_counted_until_one_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = ReorientConfig(shapes="cube", level="nominal", horizon=8, hold=2, rest=(99.0, 99.0, 99.0))
+    task = ReorientTask(config, 3, np.random.default_rng(0))
+    still = lambda task, active: np.zeros((3, 16))  # noqa: E731
+    # Always where it should be, but the second one falls after a goal and a half, the third one is never there.
+    monkeypatch.setattr(task, "error", lambda: np.array([0.0, 0.0, 3.0]))
+    monkeypatch.setattr(task, "failed", lambda info: np.array([False, task.time[1] >= 3, False]))
+    judged = judge(task, still, goals=3)
+    assert judged.row.tolist() == [3, 1, 0]
+    assert judged.settled.tolist() == pytest.approx([0.1, 0.1, np.inf])
+    assert not np.isfinite(judged.dropped).any()  # of the first goals
+    assert judge(task, still).row.tolist() == [1, 1, 0]
+
+
 def _looks(truth: list[float], rest: list[bool], stop: list[bool]) -> Looks:
     n = len(truth)
     return Looks(
@@ -135,7 +149,7 @@ def test_saying_done_elsewhere_is_told_apart_from_not_saying_it() -> None:
     settled, declared = np.array([1.0, inf, inf, inf, inf]), np.array([1.0, 2.0, inf, inf, inf])
     dropped, error = np.array([inf, inf, inf, inf, 1.0]), np.array([0.1, 0.9, 0.2, 0.9, 0.1])
     name, zero = np.array(["cube"] * n), np.zeros(n)
-    judged = Judged(settled, settled, dropped, error, name, name, zero, zero, declared)
+    judged = Judged(settled, settled, dropped, error, name, name, zero, zero, declared, np.isfinite(settled))
     assert list(reorient_page._declared(TRAIN, judged).values())[1:] == [1, 1, 1, 1, 1]
     assert [judged.cause(i) for i in (1, 2, 4)] == [
         "called done in the wrong place",
@@ -150,6 +164,7 @@ def test_saying_done_elsewhere_is_told_apart_from_not_saying_it() -> None:
         ({"shapes": "teapot"}, "no shapes 'teapot'.*composed, convex"),
         ({"only": "sideways"}, "no condition with 'sideways'.*nominal, train"),
         ({"state": "camera", "controller": "learned"}, "only planner and student"),
+        ({"state": "camera", "in_a_row": 2}, "--in-a-row"),
     ],
 )
 def test_what_cannot_be_evaluated_is_refused_by_name(change: dict[str, str], why: str, tmp_path: Path) -> None:
