@@ -41,7 +41,7 @@ train-demo: $(INSTALLED)
 
 # Two workers, each with one thread for linear algebra: more threads than cores cost half the speed.
 test: $(INSTALLED)
-	@OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 $(ARGS)
+	@OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 lint: $(INSTALLED)
 	.venv/bin/ruff check .
