@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -92,7 +94,8 @@ def test_both_methods_are_judged_on_the_same_clouds(report):
 def test_the_page_says_how_to_make_it_again(report):
     text = (report[1] / "index.html").read_text()
     assert "toolwright eval affordance --episodes 3 --seed 3" in text
-    assert text.count("<img") == 3 and "tweezers" in text and "NaN" not in text
+    words = re.sub(r"base64,[^\"]*", "", text)  # pictures are letters at random
+    assert words.count("<img") == 3 and "tweezers" in words and "NaN" not in words
 
 
 def test_a_report_counts_errors_as_they_are():
