@@ -118,7 +118,7 @@ def test_a_dropped_die_is_noticed_within_half_a_second_and_the_motion_stops() ->
 
 
 def test_without_pictures_the_hand_holds_still_and_goes_on_when_they_return() -> None:
-    world, commands = _world(seed=1), {}  # with seed 0 the die is in the air when the pictures stop
+    world, commands = _world(seed=1), {}  # with seed 0 the die leaves the hand meanwhile
     fingers = [world.model.actuator(name).id for name in LEAP.names]
 
     def dark(t: float, scene: Scene) -> Scene:
