@@ -62,6 +62,7 @@ EVALUATIONS: dict[str, tuple[str, ...]] = {
     "reorient": ("shapes", "controller", "state", "palm", "only", "weights", "in_a_row"),
     "affordance": (),
 }
+_SHARED = ("controller", "model")  # told apart below, or made of several options
 
 
 def add_arguments(parser: Parser) -> None:
@@ -134,18 +135,7 @@ def run(args: argparse.Namespace) -> EvalResult:
         raise UserError("eval fetch knows the states privileged, assumed and exact")
     if args.what == "pick" and args.episodes is not None:
         raise UserError("eval pick counts by object: give --episodes-per-object instead of --episodes")
-    for option in (
-        "scene",
-        "tool",
-        "task",
-        "shapes",
-        "palm",
-        "only",
-        "weights",
-        "in_a_row",
-        "state",
-        "episodes_per_object",
-    ):
+    for option in dict.fromkeys(name for names in EVALUATIONS.values() for name in names if name not in _SHARED):
         if option not in own and getattr(args, option) is not None:
             raise UserError(f"eval {args.what} has no {option}: drop --{option.replace('_', '-')}")
     asked = {name: getattr(args, name) for name in ("episodes", "target", *own) if name != "model"}
