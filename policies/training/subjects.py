@@ -10,7 +10,6 @@ import numpy as np
 
 from toolwright.policies.weights import Actor
 from toolwright.sim.batch_env import Task
-from toolwright.sim.models.physics import TIMESTEP
 from toolwright.sim.tasks.held_tool import HeldToolConfig
 from toolwright.sim.tasks.held_tools import HeldToolsConfig
 from toolwright.sim.tasks.reorient import ReorientConfig
@@ -129,7 +128,7 @@ class ReorientSubject:
         from toolwright.sim.tasks.reorient import ReorientTask
 
         # Judged in the finer physics, whatever the training saves.
-        task = ReorientTask(config if like is None else replace(config, timestep=TIMESTEP), n, rng, threads, backend)
+        task = ReorientTask(config if like is None else replace(config, coarse=False), n, rng, threads, backend)
         if like is not None:  # to be judged over the whole range, wherever its curriculum stands
             task.reach[:], task.cone[:], task.frozen = config.far, config.palm[1], True
         return task
@@ -144,7 +143,7 @@ class ReorientSubject:
         from toolwright.policies.evaluation.reorient_film import film
         from toolwright.policies.evaluation.reorient_play import learned
 
-        film(replace(config, timestep=TIMESTEP), learned(actor), path)
+        film(replace(config, coarse=False), learned(actor), path)
 
     def card(self, config: ReorientConfig) -> dict[str, Any]:
         return {

@@ -105,6 +105,7 @@ class Training(ResumableTraining):
             gae_lambda=ppo.gae_lambda,
             clip_range=ppo.clip,
             ent_coef=ppo.entropy,
+            target_kl=ppo.target_kl or None,
             use_sde=ppo.smooth > 0,
             sde_sample_freq=ppo.smooth or -1,
             seed=config.seed,
@@ -170,11 +171,11 @@ class Training(ResumableTraining):
 
     def blend(self) -> None:
         """Takes the weights after an update into their moving average, which is the policy that is judged and kept."""
-        updates = self.model._n_updates // self.config.ppo.epochs
-        if updates == self.averaged:  # a resumed training begins between two updates
+        epochs = self.model._n_updates
+        if epochs == self.averaged:  # a resumed training begins between two updates
             return
-        self.averaged = updates
-        share = max(1 / (updates + 1), self.config.ppo.average)
+        self.averaged = epochs
+        share = max(1 / (epochs / self.config.ppo.epochs + 1), self.config.ppo.average)
         self.average = weights.blend(self.average, weights.from_model(self.model, {}), share)
 
     def evaluate(self, final: bool = False) -> None:

@@ -21,7 +21,7 @@ from toolwright.hardware.reorient import ACTIONS, CENTER, UP, ReorientInterface
 from toolwright.hardware.robot import F64
 from toolwright.sim import batch, grasp, object_starts, orientations, randomize
 from toolwright.sim.models import in_hand
-from toolwright.sim.models.physics import CONTROL_PERIOD, TIMESTEP
+from toolwright.sim.models.physics import CONTROL_PERIOD
 from toolwright.sim.object_shapes import Shape, load, scaled
 from toolwright.sim.randomize_reorient import LEVELS, SIZES
 
@@ -35,7 +35,7 @@ class ReorientWeights:
     """
 
     turn: float = 1.0
-    home: float = 10.0
+    home: float = 5.0
     near: float = 0.01
     rest: float = 0.02
     touched: float = 0.1
@@ -67,7 +67,7 @@ class ReorientConfig:
     down: bool = False  # that cone is about the palm facing down instead of up
     swing: float = 2.0  # s, in which gravity swings to its direction
     widen: tuple[float, float] = (0.2, 0.6)  # success rates under which the curriculum narrows, over which it widens
-    timestep: float = TIMESTEP  # s of the physics; twice as long costs half, contacts are softer: for training only
+    coarse: bool = False  # the cheaper physics of `in_hand.coarsen`: for training only
     weights: ReorientWeights = field(default_factory=ReorientWeights)
 
 
@@ -95,7 +95,8 @@ class ReorientTask:
         self._extent = np.array([shape.extent for shape in variants])
         self._starts = object_starts.load([shape.name for shape in self.shapes])
         self.model = self.scene.model
-        self.model.opt.timestep = config.timestep
+        if config.coarse:
+            in_hand.coarsen(self.model)
         # A blown-up world must stay visible to the guard of the environment.
         self.model.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
         self.batch = batch.make(self.model, n, nthread, backend)

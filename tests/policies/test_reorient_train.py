@@ -61,7 +61,7 @@ def test_the_judged_worlds_ask_for_the_whole_range_wherever_the_curriculum_stand
 
 
 def test_judged_worlds_have_the_fine_physics_whatever_the_training_saves(tmp_path: Path) -> None:
-    coarse = replace(TINY.task, timestep=0.01)
+    coarse = replace(TINY.task, coarse=True)
     training = Training("reorient", replace(TINY, task=coarse), tmp_path, show=lambda line: None)
     judged = training.subject.make(coarse, 2, np.random.default_rng(0), 1, training.task)
     assert training.task.model.opt.timestep == 0.01 and judged.model.opt.timestep == TIMESTEP
