@@ -80,7 +80,7 @@ class PlannerConfig:
     every: int = 2  # control steps between two plannings
     sigma: float = 0.7  # standard deviation of a knot's action, which is a speed of the targets
     elite: int = 2
-    again: int = 12  # of the plans, the best, that are tried again; 0: none
+    again: float = 0.125  # share of the plans, the best, that are tried again; at most 1 / models
     models: int = 4  # copies with other physics that each of these is tried on; costs are averaged
     timestep: float = 0.01  # s of the copies' physics, twice the world's: half the cost, a little softer contacts
     level: str = "moderate"  # range of those worlds' physics; "nominal": the controller trusts its model
@@ -98,6 +98,8 @@ class Planner:
     """Plans for all worlds of a task. Knows the state, the shape and its size; nothing else of the world."""
 
     def __init__(self, task: Plannable, config: PlannerConfig, rng: np.random.Generator, nthread: int = 0) -> None:
+        if config.again * config.models > 1:
+            raise ValueError(f"copies do not suffice to try {config.again:.0%} of the plans on {config.models} each")
         self.task, self.config, self.rng = task, config, rng
         model = copy(task.model)
         model.opt.timestep = config.timestep
@@ -161,7 +163,7 @@ class Planner:
         sampled = np.clip(sampled, -1, 1)
         plans = np.repeat(sampled, c.knot, axis=2)  # (n, plans, steps, 16)
         cost = self._roll(ids, plans, np.tile(np.arange(c.plans), (n, 1)))
-        if again := min(c.again, c.plans // c.models):
+        if again := int(c.again * c.plans):
             best = np.argsort(cost, axis=1)[:, :again]
             plans = np.take_along_axis(plans, best[:, :, None, None], axis=1)
             others = np.sort(rng.random((n, c.plans)).argsort(axis=1)[:, : again * c.models], axis=1)

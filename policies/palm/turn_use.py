@@ -28,7 +28,7 @@ from toolwright.policies.tool.tool_loop import Trouble
 from toolwright.sim.object_shapes import Shape
 from toolwright.sim.tasks.reorient import ReorientConfig
 
-QUICK = PlannerConfig(plans=48, again=6)  # half the usual: a robot waits for it
+QUICK = PlannerConfig(plans=48)  # half the usual: a robot waits for it
 
 
 @dataclass(frozen=True)

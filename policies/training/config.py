@@ -84,7 +84,7 @@ def held_tool_demo() -> TrainConfig:
     )
 
 
-# Small steps: with a rate of 4e-4 and batches of 512 the policy changed by 0.1 to 0.5 (KL) an update and learned nothing.
+# Small steps: at a rate of 4e-4 in batches of 512 the policy changed by 0.1 to 0.5 (KL) each time and learned nothing.
 _REORIENT_PPO = PPOConfig(
     learning_rate=2e-4,
     rollout=32,

@@ -60,7 +60,7 @@ def test_the_copies_have_the_shape_of_their_world_and_a_mass_of_their_own() -> N
 
 
 def test_a_plan_that_won_by_a_lucky_copy_loses_when_it_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    planner = Planner(_task(1), replace(SMALL, plans=8, again=2, models=4, elite=1), np.random.default_rng(1))
+    planner = Planner(_task(1), replace(SMALL, plans=8, again=0.25, models=4, elite=1), np.random.default_rng(1))
     tried: list[np.ndarray] = []
 
     def cost(ids: np.ndarray, plans: np.ndarray, copies: np.ndarray) -> np.ndarray:
@@ -74,6 +74,11 @@ def test_a_plan_that_won_by_a_lucky_copy_loses_when_it_is_tried_again(monkeypatc
     planner.act()
     assert [len(plans) for plans in tried] == [8, 8]
     assert np.array_equal(planner.plan[0, :-1], tried[0][6][1:])
+
+
+def test_more_than_the_copies_can_be_tried_again_is_refused() -> None:
+    with pytest.raises(ValueError, match="50% of the plans on 4"):
+        Planner(_task(1), replace(SMALL, again=0.5), np.random.default_rng(1))
 
 
 def test_worlds_that_are_not_active_get_no_action() -> None:
