@@ -126,7 +126,7 @@ class Training(ResumableTraining):
             from toolwright.policies.training import clone
 
             clone.fit(self.model.policy, Path(config.clone), np.random.default_rng(config.seed), report=self.show)
-        self.average, self.averaged = weights.from_model(self.model, {}), 0
+        self.average, self.averaged = weights.from_model(self.model, {}), 0  # and how many epochs it has seen
         if state is not None:
             self.restore(state)
 

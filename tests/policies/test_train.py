@@ -140,7 +140,7 @@ def test_what_is_kept_is_the_mean_of_the_weights_of_every_update(whole: SimpleNa
     states = [pickle.loads(state) for state in whole.states]
     mean = np.mean([state["policy"]["action_net.weight"].numpy() for state in states], axis=0)
     kept, averaged = pickle.loads(whole.states[-1])["average"]
-    assert averaged == len(states) - 1 == 6
+    assert averaged == TINY.ppo.epochs * (len(states) - 1) == 12  # epochs: an update may end after fewer of them
     assert kept.layers[-1][0] == pytest.approx(mean, abs=1e-6)
 
 
