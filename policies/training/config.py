@@ -89,7 +89,6 @@ _REORIENT_PPO = PPOConfig(
     learning_rate=2e-4,
     rollout=32,
     batch=2048,
-    epochs=4,
     target_kl=0.03,
     log_std=-0.9,
     layers=(512, 256),

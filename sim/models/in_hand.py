@@ -137,7 +137,7 @@ def speeds(qvel: F64) -> tuple[F64, F64, F64]:
 
 
 def coarsen(model: mujoco.MjModel) -> None:
-    """Makes such a hand cheaper to compute, in place: for plans and for learning, never to judge by.
+    """Makes such a hand cheaper to compute, in place: for learning, never to judge by.
 
     Steps are twice as long, the solver stops sooner, joints have no dry friction (0.005 N m), contacts do not resist
     twisting, and the roots of the fingers, which hardly meet the object, touch nothing: less than half the cost.
