@@ -46,12 +46,12 @@ class Plannable(Protocol):
     variant: np.ndarray  # (n,) shape of each object
     qpos: np.ndarray  # (n, 23)
     ctrl: np.ndarray  # (n, 16)
-    gravity: F64  # (n, 3) unit, palm frame
     goal: F64  # (n, 4)
     age: np.ndarray  # (n,) control steps since the goal was set
     time: np.ndarray  # (n,) control steps since the beginning
 
     def error(self) -> F64: ...
+    def gravity_in(self, ids: np.ndarray, steps: F64) -> F64: ...  # (k, 3) unit, palm frame
 
 
 @dataclass
@@ -86,6 +86,9 @@ class PlannerConfig:
     level: str = "moderate"  # range of those worlds' physics; "nominal": the controller trusts its model
     patience: int = 24  # control steps without progress, after which the object is turned to somewhere else for a while
     detour: int = 12  # control steps of that
+    # control steps, the most by which a copy's gravity runs ahead of the world's while the palm swings: what would fall
+    # out of the hand later is held in time
+    ahead: int = 20
     costs: PlanCosts = field(default_factory=PlanCosts)
 
 
@@ -119,6 +122,7 @@ class Planner:
         self._best = np.full(task.n, np.inf)  # rad, least error since there was progress
         self._waited = np.zeros(task.n, dtype=np.intp)  # control steps since then
         self._aside = np.zeros(task.n, dtype=np.intp)  # control steps left of a detour
+        self._ahead = rng.spawn(1)[0].uniform(0, config.ahead, task.n * config.plans)  # control steps, of each copy
         self.spread = np.zeros((task.n, ACTIONS))  # of the elite's first knot: how sure the label is
 
     def act(self, active: np.ndarray | None = None) -> F64:
@@ -184,7 +188,7 @@ class Planner:
         rows = (ids[:, None] * c.plans + copies).ravel()
         for mine, theirs in self._state.values():
             mine[rows] = np.repeat(theirs[ids], k, axis=0)
-        self._field["opt.gravity"][rows] = np.repeat(9.81 * task.gravity[ids], k, axis=0)
+        world = np.repeat(ids, k)
         actions = plans.reshape(n * k, steps, ACTIONS)
         goal = np.repeat(self.goal[ids], k, axis=0)
         command = np.repeat(task.interface.command[ids], k, axis=0)
@@ -198,6 +202,7 @@ class Planner:
             moved = advance(command, actions[:, t], qpos[rows, :16])
             command = np.where((error < stop)[:, None], command, moved)  # as the hand itself will
             ctrl[rows] = command + offset
+            self._field["opt.gravity"][rows] = 9.81 * task.gravity_in(world, t + self._ahead[rows])
             self.batch.step(rows, nstep=self._substeps)
             q, v = qpos[rows], qvel[rows]
             error = orientations.angle(goal, q[:, 19:])

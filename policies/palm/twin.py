@@ -87,6 +87,11 @@ class PalmTwin:
         self.age[ids] += 1
         self.time[ids] += 1
 
+    def gravity_in(self, ids: np.ndarray, steps: F64) -> F64:
+        """(k, 3): direction of gravity for hands `ids` (k,), control steps (k,) from now: it is believed to stay."""
+        del steps
+        return self.gravity[ids]
+
     def correct(self, ids: np.ndarray, q: F64, dq: F64, pos: F64, quat: F64) -> None:
         """Takes over what was measured.
 

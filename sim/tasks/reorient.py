@@ -241,10 +241,13 @@ class ReorientTask:
         self._push_force = np.where(begins[:, None], fresh, self._push_force)
         self._push[:, self.scene.body, :3] = self._push_force * (self._push_left > 0)[:, None]
         if self.cone[0] > 0 or self.config.down:
-            share = np.clip(self.time * CONTROL_PERIOD / self.config.swing, 0, 1)[:, None]
-            between = orientations.between(np.broadcast_to(UP, (self.n, 3)), self._gravity_end, share)
-            self.gravity[:] = between
-            self._field["opt.gravity"][:] = 9.81 * between
+            self.gravity[:] = self.gravity_in(np.arange(self.n), np.zeros(self.n))
+            self._field["opt.gravity"][:] = 9.81 * self.gravity
+
+    def gravity_in(self, ids: np.ndarray, steps: F64) -> F64:
+        """(k, 3): gravity in the worlds `ids` (k,), control steps (k,) from now: the way of the palm is known."""
+        share = np.clip((self.time[ids] + steps) * CONTROL_PERIOD / self.config.swing, 0, 1)[:, None]
+        return orientations.between(np.broadcast_to(UP, (len(ids), 3)), self._gravity_end[ids], share)
 
     def hold(self, stop: np.ndarray) -> None:
         """Hands in `stop` (N,) bool hold still in the next step: a stop signal of the controller's own."""

@@ -59,6 +59,19 @@ def test_the_copies_have_the_shape_of_their_world_and_a_mass_of_their_own() -> N
     assert (np.ptp(mass, axis=1) > 0.01).all() and not np.isclose(mass, task.mass[:, None]).all()
 
 
+def test_copies_see_gravity_swing_each_as_far_ahead_as_its_own_while_the_palm_turns_and_else_all_as_it_is() -> None:
+    task = _task(down=True, near=0.5)
+    planner = Planner(task, SMALL, np.random.default_rng(1))
+    planner.act()
+    swung = np.arccos(planner._field["opt.gravity"] / 9.81 @ task.gravity[0])
+    # in the 0.4 s of a plan and up to a second more, of 2 s
+    assert swung.min() > 0.35 / 2 * np.pi and 1.0 < np.ptp(swung) and swung.max() < 1.4 / 2 * np.pi + 1e-6
+    still = _task()
+    planner = Planner(still, SMALL, np.random.default_rng(1))
+    planner.act()
+    assert (planner._field["opt.gravity"].reshape(3, SMALL.plans, 3) == 9.81 * still.gravity[:, None]).all()
+
+
 def test_a_plan_that_won_by_a_lucky_copy_loses_when_it_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     planner = Planner(_task(1), replace(SMALL, plans=8, again=0.25, models=4, elite=1), np.random.default_rng(1))
     tried: list[np.ndarray] = []

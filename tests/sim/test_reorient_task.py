@@ -178,6 +178,17 @@ def test_gravity_swings_from_palm_up_to_its_direction() -> None:
     assert (task.gravity @ UP).min() < 0.5
 
 
+def test_the_way_of_gravity_is_known_ahead() -> None:
+    task = _task(palm=(np.pi, np.pi), swing=0.4)
+    _step(task)
+    ahead = task.gravity_in(np.arange(N), np.full(N, 3.0))
+    for _ in range(3):
+        assert np.abs(task.gravity - ahead).max() > 0.1
+        _step(task)
+    _step(task)  # what holds in the third step from then
+    assert task.gravity == pytest.approx(ahead)
+
+
 def test_a_palm_that_shall_face_down_gets_there_although_no_way_is_the_shortest() -> None:
     task = _task(down=True, swing=0.2)
     for step in range(6):
