@@ -78,16 +78,19 @@ def evaluate(
 
 
 def _actors(name: str, report: Callable[[str], None]) -> dict[str, Actor | None]:
-    """The policies that can hold this tool, and None for the closed-form controller."""
+    """The policies that can hold this tool, and None for the closed-form controller.
+
+    One that is told the tool's shape holds also a tool that it was not trained with.
+    """
     actors: dict[str, Actor | None] = {}
     for controller, folder in POLICIES.items():
         try:
-            actor = load(folder.format(tool=name))
+            actors[controller] = actor = load(folder.format(tool=name))
         except WeightsError as error:
             report(str(error))
             continue
-        if name in actor.card.get("tools", [name]):
-            actors[controller] = actor
+        if name not in actor.card.get("tools", [name]):
+            report(f"{name}, {controller}: held by a policy that was not trained with it")
     return {**actors, "closed form": None}
 
 
@@ -115,7 +118,8 @@ def _page(result: EvalReport, names: list[str], episodes: int, seed: int, folder
         "Success: the opening stayed within 1.5 mm of the goal over the last 10 control steps, and the tool moved less "
         "than 2 cm and 0.4 rad in the hand. In half of the episodes the goal changes on the way, in half something "
         "pushes against the tips. Intervals are 95 % Wilson intervals. Held-out tools have dimensions that training "
-        "never saw."
+        "never saw. The shared policy is told the tool's shape; it may have been trained without one of the families, "
+        "as its card says."
     )
     return page.save(folder / "index.html")
 
