@@ -23,7 +23,8 @@ from toolwright.sim.robot import SimRobot
 from toolwright.sim.tasks.pick import PickConfig, PickTask
 
 STEPS = 10  # actions: over the object, and half way down
-TOLERANCE = 1e-4  # m, rad: the contact solver stops at a tolerance of its own, and differences grow with contacts
+# m, rad: the contact solver stops at a tolerance of its own; an arm's joint differs by up to 1.4e-4 for one action
+TOLERANCE = 2e-4
 THING = 7
 
 
@@ -96,6 +97,6 @@ def test_batch_and_robot_do_the_same(controller: str) -> None:
         task.advance()
         task.sense()
         did = run.act(goal)
-        assert np.abs(did - action[0]).max() < 10 * TOLERANCE, step
+        assert np.abs(did - action[0]).max() < 5 * TOLERANCE, step
         assert np.abs(data.qpos - task.qpos[0]).max() < TOLERANCE, step
     assert np.abs(task.qpos[0] - start).max() > 0.05

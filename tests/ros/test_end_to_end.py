@@ -56,7 +56,7 @@ def up(ros, tmp_path, until):
 
         def ready() -> bool:
             assert not it.runner.ended(), log.read_text()
-            return bool(it.stamps and it.status and it.policy and it.sentences.get_subscription_count())
+            return bool(it.stamps and it.status and it.policy and it.scenes and it.sentences.get_subscription_count())
 
         until(ready, START, "all nodes of the graph")
         it.say = lambda text: it.sentences.publish(topics.load(topics.SENTENCE.type)(data=text))
