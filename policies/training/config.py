@@ -26,7 +26,6 @@ class PPOConfig:
     target_kl: float = 0.0  # updates on a rollout end when the policy has changed by 1.5 times this; 0: never
     entropy: float = 0.0
     log_std: float = -2.5  # more exploration shakes the tool out of the hand
-    smooth: int = 0  # control steps for which exploration goes on in one way (arXiv 2005.05719); 0: each is drawn anew
     layers: tuple[int, ...] = (256, 128)
     average: float = 0.03  # share of an update's weights in the moving average that is judged and kept
 

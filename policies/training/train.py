@@ -106,8 +106,6 @@ class Training(ResumableTraining):
             clip_range=ppo.clip,
             ent_coef=ppo.entropy,
             target_kl=ppo.target_kl or None,
-            use_sde=ppo.smooth > 0,
-            sde_sample_freq=ppo.smooth or -1,
             seed=config.seed,
             device="cpu",
             stats_window_size=1000,
@@ -158,16 +156,9 @@ class Training(ResumableTraining):
         self.model.logger.dump(self.model.num_timesteps)
 
     def before_rollout(self) -> None:
-        import torch
-
         self.blend()
         if self.model.num_timesteps >= self.config.evaluate_every * len(self.curve):
             self.evaluate()
-        if self.config.ppo.smooth:
-            # Stable-Baselines3 has drawn the exploration of this rollout already, before a checkpoint could be taken:
-            # drawn again from the number of steps, it is the same in a resumed training.
-            torch.manual_seed(self.config.seed + self.model.num_timesteps)
-            self.model.policy.reset_noise(self.model.n_envs)
 
     def blend(self) -> None:
         """Takes the weights after an update into their moving average, which is the policy that is judged and kept."""

@@ -20,7 +20,7 @@ from toolwright.sim.tasks.reorient import ReorientConfig
 ROLLOUT = 4 * 8
 TINY = TrainConfig(
     task=ReorientConfig(shapes="cube", near=0.7, horizon=6),
-    ppo=PPOConfig(rollout=8, batch=16, epochs=2, smooth=3, layers=(16, 8)),
+    ppo=PPOConfig(rollout=8, batch=16, epochs=2, layers=(16, 8)),
     steps=4 * ROLLOUT,
     envs=4,
     threads=1,
