@@ -121,7 +121,7 @@ async def _watch(host: Host, ctx: ServerRequestContext[Any], name: str, motion: 
         await anyio.sleep(POLL)
         due -= POLL
         now = host.live.last
-        elapsed = now.stamp - began if now is not None else 0.0
+        elapsed = round(float(now.stamp - began), 3) if now is not None else 0.0
         if due <= 0 and elapsed > told:
             due, told = PROGRESS_EVERY, elapsed
             await ctx.session.report_progress(elapsed, None, f"{name}: {elapsed:.1f} s{_tips(host)}")

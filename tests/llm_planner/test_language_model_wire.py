@@ -191,14 +191,14 @@ def test_a_slow_answer_is_no_silence(world, bead_into_cup, monkeypatch):
     chunk = fake_server._Handler._chunk
 
     def slowly(self, text):
-        time.sleep(0.15)
+        time.sleep(0.3)
         chunk(self, text)
 
     monkeypatch.setattr(fake_server._Handler, "_chunk", slowly)
     with FakeModelServer(sensible(bead_into_cup)) as server:
-        record = run(world, server, replace(QUICK, silence=1.0))
+        record = run(world, server, replace(QUICK, silence=2.0))
     assert record.success and record.usage.failed_requests == 0
-    assert max(item.seconds for item in record.usage.exchanges) > 1.0
+    assert max(item.seconds for item in record.usage.exchanges) > 2.0
 
 
 # -- the context ------------------------------------------------------------------------------------------------------
